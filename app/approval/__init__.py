@@ -1,0 +1,1 @@
+"""What exactly a human is asked to approve."""

@@ -1,0 +1,74 @@
+"""The kinds of masks. Every mask is total and keeps the type of its column; where it cannot, the value is NULL."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """What a value is generalised to."""
+
+    YEAR = "year"
+    MONTH = "month"
+    BUCKET = "bucket"
+    PREFIX = "prefix"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Null:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    value: str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial:
+    """`***` and the last `keep_last` characters (fewer than twice as many characters: only `***`).
+
+    With `email`, `***@` and the domain instead; a value with no "@" becomes `***`.
+    """
+
+    keep_last: int = 4
+    email: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generalise:
+    """`size`: width of a numeric bucket (> 0), or how many leading characters a PREFIX keeps."""
+
+    step: Step
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pseudonym:
+    """HMAC-SHA-256 under the key of `domain`; equal values of one domain stay equal, across tables and types."""
+
+    domain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hide:
+    """`deny` in masks.yaml: the column does not exist."""
+
+
+Mask = Null | Constant | Partial | Generalise | Pseudonym | Hide
+
+
+def kind_of(mask: Mask) -> str:
+    """The name that users see in answers and policy files."""
+    match mask:
+        case Null():
+            return "null"
+        case Constant():
+            return "constant"
+        case Partial():
+            return "partial"
+        case Generalise():
+            return "generalise"
+        case Pseudonym():
+            return "pseudonym"
+        case Hide():
+            return "deny"

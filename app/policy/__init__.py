@@ -1,0 +1,1 @@
+"""Who may do what: documents become rules, rules become decisions. No IO, no clock."""

@@ -1,0 +1,45 @@
+"""One immutable policy: every decision names its version."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from app.policy.caller import Caller
+from app.policy.decision import Action, Context, Decision, TableView
+from connectors.contract import Catalog, Table
+
+
+class PolicySnapshot(Protocol):
+    """What the gateway needs of a loaded policy; `app.policy.load` makes one."""
+
+    version: str
+    """Hex SHA-256 over all policy files (names and bytes)."""
+
+    volatile_names: frozenset[str]
+    """Context names used by any condition whose value is not a function of caller, statement text and policy
+    ("hour", "weekday", "purpose", "session", "spent"): their values belong into the key of every cached plan."""
+
+    def names_needed(self, caller: Caller, resource: str, action: Action) -> frozenset[str]:
+        """Context names that the conditions of candidate rules read; `rows` here means: ask the planner first."""
+
+    def decide(self, caller: Caller, resource: str, action: Action, context: Context) -> Decision:
+        """The stricter of principal's and actor's decision; deny > approve > allow; no rule: deny."""
+
+    def actions(self, caller: Caller, resource: str) -> frozenset[Action]:
+        """Actions that may be possible (allow or approve under some condition) on exactly this resource."""
+
+    def reachable(self, caller: Caller, connection: str) -> frozenset[Action]:
+        """Actions that may be possible on anything below the connection; empty: the caller may not know of it."""
+
+    def view(
+        self,
+        caller: Caller,
+        connection: str,
+        table: Table,
+        catalog: Catalog,
+        context: Context,
+        unmask: Collection[str],
+    ) -> TableView:
+        """How the table comes to this caller, once `decide(… SELECT)` let it through."""
+
+    def limits(self, connection: str) -> tuple[int | None, int | None]:
+        """(max_rows, max_bytes) that data/<connection>.yaml sets for the whole connection."""

@@ -1,0 +1,1 @@
+"""Connectors run what the gateway decided; they decide nothing and import nothing of app."""
