@@ -95,7 +95,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A statement that passed every rule that needs no policy. `tree` belongs to the dialect and never leaves the guard."""
+    """A statement that passed every rule that needs no policy. `tree` belongs to the dialect alone."""
 
     dialect: Dialect
     action: Action
