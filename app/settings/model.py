@@ -1,0 +1,262 @@
+"""What may stand in douane.yaml: sections, defaults and bounds. Secrets are references, never values."""
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from app.secrets.reference import read_env, read_file
+
+MIB = 1_048_576
+DEFAULT_POLICIES = Path("policies")
+DEFAULT_STORE = "sqlite:///state/douane.db"
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2_048)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
+def loopback(host: str) -> bool:
+    """A literal loopback address or `localhost`; names are not resolved."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _below(folder_of_config: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base")
+    return Path(base) / folder_of_config if base is not None else folder_of_config
+
+
+def _http(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected an absolute http(s) URL")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("the URL must have no user, query or fragment")
+    return value
+
+
+FilePath = Annotated[Path, AfterValidator(_below)]
+"""Relative to the folder of the configuration file."""
+HttpUrl = Annotated[Text, AfterValidator(_http)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SecretRef(Section):
+    """`{env: NAME}` or `{file: PATH}`: where a secret is, never the secret."""
+
+    env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("expected exactly one of env and file")
+        return self
+
+    def read(self) -> str:
+        """The secret as it is now, without its trailing newline. Raises SecretMissing, which names the reference."""
+        if self.env is not None:
+            return read_env(self.env)
+        return read_file(self.file or Path())
+
+
+class Server(Section):
+    host: Text = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65_535)
+    public_url: HttpUrl = "http://127.0.0.1:8080"
+    """What clients reach, and the absolute server address in the OpenAPI document."""
+    workers: int = Field(default=1, ge=1, le=64)
+    allowed_hosts: tuple[Text, ...] = ()
+    """Further Host headers to answer, besides the host of public_url."""
+
+
+def _store_url(value: str, info: ValidationInfo) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"sqlite", "postgresql"}:
+        raise ValueError("expected sqlite:///FILE or postgresql://…")
+    if parts.password:
+        raise ValueError("the address holds a password: keep the whole address elsewhere and refer to it, {env: NAME}")
+    if parts.scheme == "sqlite":
+        return f"sqlite:///{_below(Path(value.removeprefix('sqlite:///')), info)}"
+    return value
+
+
+class Store(Section):
+    url: Annotated[
+        Annotated[Text, AfterValidator(_store_url), Tag("text")] | Annotated[SecretRef, Tag("reference")],
+        Discriminator(lambda value: "reference" if isinstance(value, dict | SecretRef) else "text"),
+    ] = DEFAULT_STORE
+
+    def read_url(self) -> str:
+        return self.url.read() if isinstance(self.url, SecretRef) else self.url
+
+
+class Issuer(Section):
+    issuer: HttpUrl
+    audience: Text
+    jwks_url: HttpUrl | None = None
+    """Absent: found by discovery."""
+    algorithms: tuple[Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"], ...] = ("RS256", "ES256")
+    clients: tuple[Text, ...] | None = None
+    """Allowed client_id / azp; absent: any."""
+    roles_claim: Text = "roles"
+    """Dotted path."""
+    groups_claim: Text = "groups"
+    accept_typ_jwt: bool = False
+    """For issuers that send typ JWT instead of at+jwt."""
+    namespace: Name | None = None
+    """Put before every subject, user:NAMESPACE/ana, so that two issuers cannot speak for the same name."""
+    leeway_s: int = Field(default=30, ge=0, le=30)
+
+    @field_validator("algorithms", mode="after")
+    @classmethod
+    def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one algorithm")
+        return value
+
+
+class _Connection(Section):
+    pool_max: int = Field(default=10, ge=1, le=500)
+    statement_timeout_s: float = Field(default=30.0, gt=0, le=3_600)
+    max_rows: int = Field(default=10_000, ge=1, le=10_000_000)
+    max_bytes: int = Field(default=16 * MIB, ge=1_024, le=1_024 * MIB)
+    max_value_bytes: int = Field(default=MIB, ge=64, le=256 * MIB)
+
+
+class PostgresConnection(_Connection):
+    kind: Literal["postgres"]
+    dsn: SecretRef
+
+    @property
+    def secret(self) -> Callable[[], str] | None:
+        return self.dsn.read
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return {}
+
+
+class SqliteConnection(_Connection):
+    kind: Literal["sqlite"]
+    path: FilePath
+
+    @property
+    def secret(self) -> Callable[[], str] | None:
+        return None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return {"path": str(self.path)}
+
+
+class PluginConnection(_Connection):
+    """A kind that a third party registered; its factory checks `options`."""
+
+    kind: Name
+    credentials: SecretRef | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def secret(self) -> Callable[[], str] | None:
+        return self.credentials.read if self.credentials else None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.settings
+
+
+BUILT_IN_KINDS = frozenset({"postgres", "sqlite"})
+
+
+def _kind_tag(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return kind if isinstance(kind, str) and kind in BUILT_IN_KINDS else "plugin"
+
+
+Connection = Annotated[
+    Annotated[PostgresConnection, Tag("postgres")]
+    | Annotated[SqliteConnection, Tag("sqlite")]
+    | Annotated[PluginConnection, Tag("plugin")],
+    Discriminator(_kind_tag),
+]
+
+
+class Audit(Section):
+    dir: FilePath
+    key: SecretRef
+    """Signs checkpoints."""
+    origin: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
+
+
+class Masking(Section):
+    key: SecretRef
+    """32 random bytes as 64 hex digits or base64; every pseudonym domain has a key derived from it."""
+
+
+class Limits(Section):
+    max_body_bytes: int = Field(default=262_144, ge=1_024, le=16 * MIB)
+    max_header_bytes: int = Field(default=16_384, ge=4_096, le=65_536)
+    max_url_bytes: int = Field(default=8_192, ge=1_024, le=65_536)
+    max_concurrent_requests: int = Field(default=1_000, ge=1, le=100_000)
+    drain_timeout_s: float = Field(default=20.0, ge=0, le=600)
+
+
+class Settings(Section):
+    server: Server = Server()
+    store: Store = Store()
+    policies: FilePath = DEFAULT_POLICIES
+    issuers: tuple[Issuer, ...] = ()
+    connections: dict[Name, Connection] = Field(default_factory=dict)
+    audit: Audit
+    masking: Masking | None = None
+    """Needed as soon as a policy uses a pseudonym mask."""
+    limits: Limits = Limits()
+    acknowledge: tuple[Name, ...] = ()
+    """Codes of unsafe findings that are meant so."""
+
+    @model_validator(mode="after")
+    def _issuers_are_distinct(self) -> Self:
+        if len({issuer.issuer for issuer in self.issuers}) < len(self.issuers):
+            raise ValueError("two entries of issuers have the same issuer")
+        namespaces = [issuer.namespace for issuer in self.issuers]
+        if len(set(namespaces)) < len(namespaces):
+            raise ValueError("several issuers need a namespace each (one may do without), or their names would collide")
+        return self
+
+    def secrets(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
+        """Every secret that the file refers to, with its path."""
+        yield from _secrets(self, ())
+
+
+def _secrets(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
+    match value:
+        case SecretRef():
+            yield path, value
+        case BaseModel():
+            for name in type(value).model_fields:
+                yield from _secrets(getattr(value, name), (*path, name))
+        case dict():
+            for key, child in value.items():
+                yield from _secrets(child, (*path, key))
+        case tuple():
+            for n, child in enumerate(value):
+                yield from _secrets(child, (*path, n))
