@@ -1,0 +1,100 @@
+"""What leaves: a status, headers and body chunks whose digest stands on the audit trail before the first byte goes."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import IO, Any
+
+import orjson
+
+SPOOL_ABOVE_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+
+
+class Spool:
+    """Body chunks with a running SHA-256; beyond a few megabytes they wait in an unnamed temporary file.
+
+    The whole answer is known, counted and recorded before its first byte leaves; memory stays bounded all the same.
+    OSError (disk full) passes through to the caller of `add`.
+    """
+
+    __slots__ = ("_chunks", "_digest", "_file", "_held", "size")
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._digest = hashlib.sha256()
+        self._file: IO[bytes] | None = None
+        self._held = 0
+        self.size = 0
+
+    def add(self, chunk: bytes) -> None:
+        self._digest.update(chunk)
+        self._chunks.append(chunk)
+        self.size += len(chunk)
+        self._held += len(chunk)
+        if self._held > SPOOL_ABOVE_BYTES:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = TemporaryFile()  # noqa: SIM115 - lives as long as the answer, closed by close()
+        self._file.writelines(self._chunks)
+        self._chunks.clear()
+        self._held = 0
+
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    def pieces(self) -> Iterator[bytes]:
+        if self._file is not None:
+            self._file.seek(0)
+            while piece := self._file.read(CHUNK_BYTES):
+                yield piece
+        if self._chunks:
+            yield b"".join(self._chunks)
+
+    def close(self) -> None:
+        self._chunks.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """`opening` is JSON without its closing brace; `seal` adds the receipt and closes the object."""
+
+    status: int
+    opening: Spool
+    headers: dict[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
+
+    def seal(self, receipt: Mapping[str, Any]) -> str:
+        """Close the JSON object with its receipt; returns the SHA-256 of the whole body."""
+        self.opening.add(b',"receipt":' + orjson.dumps(receipt) + b"}")
+        return self.opening.digest()
+
+    def seal_unrecorded(self) -> None:
+        """Close the JSON object of an answer that says that nothing could be recorded."""
+        self.opening.add(b"}")
+
+
+def json_answer(
+    status: int,
+    document: Mapping[str, Any],
+    *,
+    media_type: str = "application/json",
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """A small document as an answer; it must have at least one member."""
+    spool = Spool()
+    spool.add(orjson.dumps(document)[:-1])
+    return Answer(status=status, opening=spool, headers=headers or {}, media_type=media_type)

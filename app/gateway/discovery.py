@@ -1,0 +1,158 @@
+"""get_identity, list_connections, describe_connection: what a caller is, may use and will see."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.gateway.answer import Answer, json_answer
+from app.gateway.connections import Connection
+from app.gateway.cursor import Cursors
+from app.gateway.errors import UnknownConnection
+from app.gateway.lens import Lens
+from app.gateway.planning import Planner
+from app.gateway.record import Record
+from app.masking.masks import kind_of
+from app.policy.caller import Caller
+from app.policy.decision import ColumnView, TableView
+from app.ports import Policies
+from connectors.contract import Table, TableKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListConnections:
+    limit: int
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeConnection:
+    connection: str
+    limit: int
+    cursor: str | None = None
+    table: str | None = None
+    """Only tables of this name, or `schema.name`."""
+
+
+class Discovery:
+    def __init__(
+        self,
+        *,
+        connections: Mapping[str, Connection],
+        policies: Policies,
+        planner: Planner,
+        cursors: Cursors,
+        now: Callable[[], float],
+    ) -> None:
+        self._connections = connections
+        self._policies = policies
+        self._planner = planner
+        self._cursors = cursors
+        self._now = now
+
+    async def identity(self, caller: Caller, command: None, record: Record) -> Answer:
+        snapshot = self._policies.current
+        record.policy_version = snapshot.version
+        return json_answer(
+            200,
+            {
+                "principal": caller.principal,
+                "actor": caller.actor,
+                "actor_chain": caller.actor_chain,
+                "client": caller.client,
+                "issuer": caller.issuer,
+                "roles": sorted(s.removeprefix("role:") for s in caller.principal_subjects if s.startswith("role:")),
+                "subjects": sorted(caller.principal_subjects),
+                "actor_subjects": sorted(caller.actor_subjects),
+                "scopes": sorted(caller.scopes),
+                "expires_at": caller.expires_at,
+                "policy_version": snapshot.version,
+            },
+        )
+
+    async def list_connections(self, caller: Caller, command: ListConnections, record: Record) -> Answer:
+        snapshot = self._policies.current
+        record.policy_version = snapshot.version
+        binding = ("list_connections", caller.issuer, caller.principal, caller.actor)
+        after = "" if command.cursor is None else str(self._cursors.read(binding, command.cursor)[0])
+        usable = [
+            (connection, actions)
+            for name, connection in sorted(self._connections.items())
+            if name > after and (actions := snapshot.reachable(caller, name))
+        ]
+        page = usable[: command.limit]
+        more = len(usable) > len(page)
+        return json_answer(
+            200,
+            {
+                "connections": [
+                    {
+                        "name": connection.name,
+                        "kind": connection.kind,
+                        "dialect": connection.connector.dialect.value,
+                        "actions": sorted(action.value for action in actions),
+                        "max_rows": connection.max_rows,
+                    }
+                    for connection, actions in page
+                ],
+                "next_cursor": self._cursors.issue(binding, [page[-1][0].name]) if more else None,
+            },
+        )
+
+    async def describe_connection(self, caller: Caller, command: DescribeConnection, record: Record) -> Answer:
+        snapshot = self._policies.current
+        connection = self._connections.get(command.connection)
+        if connection is None or not snapshot.reachable(caller, command.connection):
+            raise UnknownConnection("There is no such connection: list_connections names those that you can use.")
+        record.connection, record.policy_version = connection.name, snapshot.version
+        seen = await self._planner.lens(connection, caller, snapshot, (), self._now())
+        binding = ("describe_connection", caller.issuer, caller.principal, caller.actor, connection.name)
+        after: TableKey = ("", "")
+        if command.cursor is not None:
+            schema, name = self._cursors.read((*binding, command.table or ""), command.cursor)
+            after = (str(schema), str(name))
+        keys = sorted(key for key in seen.views if key > after and _named(key, command.table))
+        page = keys[: command.limit]
+        more = len(keys) > len(page)
+        return json_answer(
+            200,
+            {
+                "connection": connection.name,
+                "dialect": connection.connector.dialect.value,
+                "tables": [_table(seen, key) for key in page],
+                "next_cursor": self._cursors.issue((*binding, command.table or ""), page[-1]) if more else None,
+                "policy_version": snapshot.version,
+            },
+        )
+
+
+def _named(key: TableKey, wanted: str | None) -> bool:
+    return wanted is None or wanted in (key[1], f"{key[0]}.{key[1]}")
+
+
+def _table(seen: Lens, key: TableKey) -> dict[str, Any]:
+    table: Table = seen.catalog.tables[key]
+    view: TableView = seen.views[key]
+    shown = {column.name for column in view.columns}
+    nullable = {column.name: column.nullable for column in table.columns}
+    return {
+        "schema": key[0],
+        "name": key[1],
+        "kind": table.kind.value,
+        "actions": sorted(action.value for action in seen.actions[key]),
+        "columns": [_column(column, nullable[column.name]) for column in view.columns],
+        "primary_key": list(table.primary_key) if set(table.primary_key) <= shown else [],
+        "row_filtered": view.row_filter is not None,
+        "required_predicates": view.required,
+        "max_rows": view.max_rows,
+    }
+
+
+def _column(column: ColumnView, nullable: bool) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "nullable": nullable,
+        "label": column.label,
+        "mask": None if column.mask is None else kind_of(column.mask),
+        "comes": "raw" if column.mask is None else "masked",
+    }

@@ -1,0 +1,238 @@
+"""Why a request was refused: one class per meaning, each with a stable code; the HTTP status is decided by the door."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from app.policy.decision import RuleRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """`pointer` is a JSON pointer into the body (RFC 6901) or "query/NAME", "path/NAME", "header/NAME"."""
+
+    pointer: str
+    detail: str
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is an answer
+    """`detail` says what and the next step. It never carries a value of the data, a secret or driver text."""
+
+    code: ClassVar[str] = "refused"
+    title: ClassVar[str] = "The request was refused"
+    outcome: ClassVar[str] = "invalid"
+    """The word on the audit trail."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        rules: Sequence[RuleRef] = (),
+        suggestion: str | None = None,
+        errors: Sequence[FieldError] = (),
+        retry_after_s: int | None = None,
+        reason: str | None = None,
+        scope: str | None = None,
+        allow: Sequence[str] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.stable_code = code or self.code
+        self.rules = tuple(rules)
+        self.suggestion = suggestion
+        self.errors = tuple(errors)
+        self.retry_after_s = retry_after_s
+        self.reason = reason
+        self.scope = scope
+        self.allow = tuple(allow)
+
+
+class MalformedJson(Refused):
+    code = "malformed_json"
+    title = "The body is not JSON"
+
+
+class MissingToken(Refused):
+    code = "missing_token"
+    title = "A bearer token is required"
+    outcome = "unauthenticated"
+
+
+class InvalidToken(Refused):
+    code = "invalid_token"
+    title = "The token was not accepted"
+    outcome = "unauthenticated"
+
+
+class InsufficientScope(Refused):
+    code = "insufficient_scope"
+    title = "The token lacks a scope"
+    outcome = "denied"
+
+
+class AccessDenied(Refused):
+    code = "access_denied"
+    title = "Policy denies this"
+    outcome = "denied"
+
+
+class HostNotAllowed(Refused):
+    code = "host_not_allowed"
+    title = "This host name is not served"
+
+
+class OriginNotAllowed(Refused):
+    code = "origin_not_allowed"
+    title = "Cross-origin requests are not accepted"
+
+
+class NotFound(Refused):
+    code = "not_found"
+    title = "Nothing here"
+
+
+class UnknownConnection(NotFound):
+    code = "unknown_connection"
+    title = "No such connection"
+
+
+class UnknownApproval(NotFound):
+    code = "unknown_approval"
+    title = "No such approval"
+
+
+class MethodNotAllowed(Refused):
+    code = "method_not_allowed"
+    title = "This path has no such method"
+
+
+class NotAcceptable(Refused):
+    code = "not_acceptable"
+    title = "Answers are application/json"
+
+
+class IdempotencyInFlight(Refused):
+    code = "idempotency_in_flight"
+    title = "The same request is still running"
+
+
+class IdempotencyMismatch(Refused):
+    code = "idempotency_mismatch"
+    title = "The idempotency key was used for another request"
+
+
+class BodyTooLarge(Refused):
+    code = "body_too_large"
+    title = "The body is too large"
+
+
+class UriTooLong(Refused):
+    code = "uri_too_long"
+    title = "The URL is too long"
+
+
+class HeadersTooLarge(Refused):
+    code = "headers_too_large"
+    title = "The request headers are too large"
+
+
+class ResultTooLarge(Refused):
+    code = "result_too_large"
+    title = "A value of the result is too large"
+    outcome = "failed"
+
+
+class UnsupportedMediaType(Refused):
+    code = "unsupported_media_type"
+    title = "The body must be application/json"
+
+
+class InvalidRequest(Refused):
+    code = "invalid_request"
+    title = "The request does not fit the schema"
+
+
+class InvalidCursor(Refused):
+    code = "invalid_cursor"
+    title = "The cursor cannot be used here"
+
+
+class StatementNotAllowed(Refused):
+    """The guard refused the statement; the code is the guard's own."""
+
+    code = "sql_statement_not_allowed"
+    title = "This statement cannot run here"
+    outcome = "denied"
+
+
+class StatementInvalid(Refused):
+    """The statement or its parameters are wrong in themselves; the code is the guard's own."""
+
+    code = "sql_syntax"
+    title = "The statement is not valid"
+
+
+class TableNotFound(NotFound):
+    code = "sql_table_not_found"
+    title = "No such table for you"
+
+
+class WritesNotRun(Refused):
+    code = "writes_need_approval"
+    title = "Writes run only after a human approved them"
+    outcome = "denied"
+
+
+class StatementFailed(Refused):
+    code = "statement_failed"
+    title = "The database could not run the statement"
+    outcome = "failed"
+
+
+class StatementTimeout(Refused):
+    code = "statement_timeout"
+    title = "The statement took too long"
+    outcome = "failed"
+
+
+class ConnectionUnavailable(Refused):
+    code = "connection_unavailable"
+    title = "The database cannot be reached"
+    outcome = "failed"
+
+
+class AuditUnavailable(Refused):
+    code = "audit_unavailable"
+    title = "The audit log cannot be written"
+    outcome = "failed"
+
+
+class IdentityProviderUnavailable(Refused):
+    code = "identity_unavailable"
+    title = "The identity provider cannot be reached"
+    outcome = "failed"
+
+
+class ApprovalsUnavailable(Refused):
+    code = "store_unavailable"
+    title = "The approval store cannot be reached"
+    outcome = "failed"
+
+
+class NoSpaceForAnswer(Refused):
+    code = "no_space"
+    title = "There is no room for the answer"
+    outcome = "failed"
+
+
+class ShuttingDown(Refused):
+    code = "shutting_down"
+    title = "The server is shutting down"
+    outcome = "failed"
+
+
+class InternalFault(Refused):
+    code = "internal_error"
+    title = "A fault of the gateway"
+    outcome = "failed"

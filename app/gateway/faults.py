@@ -1,0 +1,65 @@
+"""What a connector's failure means to the caller: one answer per class, never the engine's text."""
+
+from app.gateway.errors import (
+    ConnectionUnavailable,
+    Refused,
+    ResultTooLarge,
+    StatementFailed,
+    StatementNotAllowed,
+    StatementTimeout,
+)
+from app.gateway.parameters import parameter_misfit
+from app.sql.statement import Bind
+from connectors.contract import ConnectorError, Failure, Fault, Limits
+
+_SENTENCES = {
+    Fault.SYNTAX: "The engine does not accept the statement as written: simplify it.",
+    Fault.UNDEFINED_TABLE: "A table of the statement is gone: describe_connection lists those there are now.",
+    Fault.UNDEFINED_COLUMN: "A column of the statement does not exist for you: describe_connection lists yours.",
+    Fault.UNDEFINED_FUNCTION: "No function or operator takes arguments of these types: add explicit casts.",
+    Fault.AMBIGUOUS: "A column name fits more than one table: qualify it with the table's alias.",
+    Fault.GROUPING: "A selected column must stand in GROUP BY or inside an aggregate.",
+    Fault.TYPE_MISMATCH: "The types of an expression do not fit: add explicit casts.",
+    Fault.INVALID_VALUE: "A value cannot be converted to the type it is used as: check casts and literals.",
+    Fault.OUT_OF_RANGE: "A computed value is out of the range of its type: cast to a wider one.",
+    Fault.DIVISION_BY_ZERO: "The statement divides by zero: use NULLIF(divisor, 0).",
+    Fault.CARDINALITY: "A subquery used as a value gave more than one row: aggregate it or add LIMIT 1.",
+    Fault.INTEGRITY: "The statement breaks a constraint.",
+    Fault.UNSUPPORTED: "The engine does not support this: write it another way.",
+    Fault.OTHER: "The engine could not run the statement: simplify it, or check types and names.",
+}
+
+
+def refusal_of(error: ConnectorError, binds: tuple[Bind, ...], limits: Limits) -> Refused:
+    match error.failure:
+        case Failure.UNAVAILABLE:
+            return ConnectionUnavailable(
+                "The database behind this connection cannot be reached right now: retry later.",
+                retry_after_s=error.retry_after_s or 5,
+            )
+        case Failure.TIMEOUT:
+            return StatementTimeout(
+                f"The statement ran longer than {limits.timeout_s:g} s and was stopped: narrow WHERE."
+            )
+        case Failure.VALUE_TOO_LARGE:
+            which = "A value" if error.column is None else f"A value of result column {error.column + 1}"
+            return ResultTooLarge(
+                f"{which} is larger than {limits.max_value_bytes} bytes and was cut off with the whole answer: "
+                "select less of it, for example with substr()."
+            )
+        case Failure.OUT_OF_RESOURCES:
+            return StatementFailed(
+                "The database ran out of memory or temporary space for this statement: narrow it.",
+                code="statement_too_expensive",
+            )
+        case Failure.REFUSED_BY_WALL:
+            return StatementNotAllowed(
+                "The database itself refuses this statement for the gateway's role: describe_connection shows what "
+                "can be read.",
+                code="sql_refused_by_database",
+            )
+        case Failure.STATEMENT:
+            if error.fault is Fault.PARAMETER_TYPE:
+                return parameter_misfit(binds, error.parameter)
+            fault = error.fault or Fault.OTHER
+            return StatementFailed(_SENTENCES[fault], code=f"statement_{fault.value}")

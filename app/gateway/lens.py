@@ -1,0 +1,68 @@
+"""One database as one caller may know it: tables of no use to the caller, and hidden columns, do not exist in it.
+
+The guard reads statements through this catalog, so that a denied table and a table that never was are told apart by
+nothing: not by the answer, not by which error comes first.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from app.policy.caller import Caller
+from app.policy.decision import Action, Context, TableView
+from app.policy.snapshot import PolicySnapshot
+from connectors.contract import Catalog, Table, TableKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lens:
+    """`tables` maps what is visible to the actions that may be possible on it."""
+
+    catalog: Catalog
+    views: Mapping[TableKey, TableView]
+    actions: Mapping[TableKey, frozenset[Action]]
+
+    def view(self, table: TableKey) -> TableView | None:
+        return self.views.get(table)
+
+
+def resource_of(connection: str, table: TableKey) -> str:
+    return f"{connection}/{table[0]}.{table[1]}"
+
+
+def lens(
+    snapshot: PolicySnapshot,
+    caller: Caller,
+    connection: str,
+    catalog: Catalog,
+    context: Context,
+    unmask: Collection[str],
+    key: str,
+) -> Lens:
+    """`key` names everything the result depends on; it becomes part of the visible catalog's version."""
+    tables: dict[TableKey, Table] = {}
+    views: dict[TableKey, TableView] = {}
+    actions: dict[TableKey, frozenset[Action]] = {}
+    for table_key, table in catalog.tables.items():
+        possible = snapshot.actions(caller, resource_of(connection, table_key))
+        if not possible:
+            continue
+        view = snapshot.view(caller, connection, table, catalog, context, unmask)
+        shown = {column.name for column in view.columns}
+        if not shown:
+            continue
+        tables[table_key] = _without(table, shown)
+        views[table_key] = view
+        actions[table_key] = possible
+    version = f"{catalog.version}:{sha256(key.encode()).hexdigest()}"
+    return Lens(catalog=replace(catalog, version=version, tables=tables), views=views, actions=actions)
+
+
+def _without(table: Table, shown: Collection[str]) -> Table:
+    """Indexes and the primary key stay whole: the guard must know which of them would show hidden columns' order."""
+    return replace(
+        table,
+        columns=tuple(column for column in table.columns if column.name in shown),
+        foreign_keys=(),
+        reads=(),
+    )

@@ -1,0 +1,296 @@
+"""From a statement's text to a plan: what it touches, what policy says, and what may run.
+
+Plans are cached by everything they depend on, so that a warm request parses nothing and asks Casbin nothing.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import orjson
+
+from app.gateway.connections import Catalogs, Connection
+from app.gateway.lens import Lens, lens, resource_of
+from app.gateway.lru import Lru
+from app.gateway.parameters import param_types
+from app.policy.caller import Caller
+from app.policy.decision import Action, Allow, AskFirst, Context, Decision, Deny, RuleRef, TableView
+from app.policy.snapshot import PolicySnapshot
+from app.sql.statement import (
+    JsonType,
+    OutputColumn,
+    ParamTypes,
+    Rewritten,
+    SqlGuard,
+    Statement,
+)
+from connectors.contract import Catalog, ResultColumn, TableKey
+
+INLINE_BYTES = 2_000
+"""Longer statements are planned in a killable worker: parsing is super-linear and must not hold the loop."""
+INLINE_TABLES = 300
+"""Databases with more tables have their lens made in a thread."""
+
+
+class HeavyPlanning(Protocol):
+    """Plans in another process. Raises SqlRefused, also when the worker had to be killed."""
+
+    async def inspect(self, guard: SqlGuard, text: str, params: ParamTypes, catalog: Catalog) -> Statement:
+        """The statement without its tree; `tree` is a token that `rewrite` takes."""
+
+    async def rewrite(
+        self, guard: SqlGuard, statement: Statement, views: Mapping[TableKey, TableView], catalog: Catalog
+    ) -> Rewritten: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a request wants of a connection, as far as planning goes."""
+
+    text: str
+    params: Mapping[str, Any]
+    unmask: tuple[str, ...]
+    purpose: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a statement needs policy to say yes to. `refusal`: why it is denied whatever the rules say."""
+
+    accesses: tuple[tuple[str, Action], ...]
+    asks: tuple[RuleRef, ...]
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`rewritten` is None for writes, which are decided and stored, not run. `wants_estimate`: some condition reads
+    the planner's row estimate, so the decision is made per request."""
+
+    action: Action
+    kind: str
+    wanted: Wanted
+    resources: tuple[str, ...]
+    tables: tuple[TableKey, ...]
+    decision: Decision
+    wants_estimate: bool
+    context: Context
+    rewritten: Rewritten | None
+    labels: tuple[str, ...]
+    masks: tuple[str, ...]
+    max_rows: int | None
+    max_bytes: int | None
+    row_filtered: bool
+    policy_version: str
+    columns_json: dict[tuple[ResultColumn, ...], bytes] = field(default_factory=dict, compare=False)
+
+    def columns(self, columns: tuple[ResultColumn, ...]) -> bytes:
+        """The `columns` member as JSON: name, type, label, mask; computed once per plan and shape of result."""
+        known = self.columns_json.get(columns)
+        if known is None:
+            known = orjson.dumps(
+                [_column(c, output) for c, output in zip(columns, self._outputs(columns), strict=True)]
+            )
+            self.columns_json[columns] = known
+        return known
+
+    def _outputs(self, columns: tuple[ResultColumn, ...]) -> tuple[OutputColumn, ...]:
+        outputs = None if self.rewritten is None else self.rewritten.outputs
+        if outputs is not None and len(outputs) == len(columns):
+            return outputs
+        return (OutputColumn(labels=self.labels, masks=self.masks),) * len(columns)
+
+
+def _column(column: ResultColumn, output: OutputColumn) -> dict[str, str | None]:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "label": ", ".join(output.labels) or None,
+        "mask": ", ".join(output.masks) or None,
+    }
+
+
+class Planner:
+    def __init__(self, *, catalogs: Catalogs, heavy: HeavyPlanning, cache_size: int = 4096) -> None:
+        self._catalogs = catalogs
+        self._heavy = heavy
+        self.plans: Lru[tuple[Any, ...], Plan] = Lru(cache_size)
+        self._lenses: Lru[tuple[Any, ...], Lens] = Lru(256)
+
+    async def plan(
+        self, connection: Connection, caller: Caller, snapshot: PolicySnapshot, question: Question, now: float
+    ) -> Plan:
+        """Raises SqlRefused or ConnectionUnavailable. The plan says what was decided; nothing ran yet."""
+        catalog = connection.connector.catalog() or await self._catalogs.of(connection)
+        types = param_types(question.params) if question.params else {}
+        volatile = _volatile(snapshot, caller, question, now)
+        sight = (
+            connection.name, snapshot.version, caller.policy_key, catalog.version, question.unmask,
+            tuple(volatile.items()),
+        )  # fmt: skip
+        key = (question.text, sight, tuple(types.items()))
+        plan = self.plans.get(key)
+        if plan is None:
+            plan = await self._make(connection, caller, snapshot, question, types, sight, volatile, catalog)
+            self.plans.put(key, plan)
+        return plan
+
+    async def lens(
+        self, connection: Connection, caller: Caller, snapshot: PolicySnapshot, unmask: tuple[str, ...], now: float
+    ) -> Lens:
+        """How the connection looks to the caller right now."""
+        catalog = await self._catalogs.of(connection)
+        question = Question(text="", params={}, unmask=unmask, purpose=None)
+        volatile = _volatile(snapshot, caller, question, now)
+        sight = (
+            connection.name, snapshot.version, caller.policy_key, catalog.version, unmask, tuple(volatile.items())
+        )  # fmt: skip
+        return await self._lens(connection, caller, snapshot, sight, volatile, unmask, catalog)
+
+    async def _lens(
+        self,
+        connection: Connection,
+        caller: Caller,
+        snapshot: PolicySnapshot,
+        sight: tuple[Any, ...],
+        volatile: Context,
+        unmask: tuple[str, ...],
+        catalog: Catalog,
+    ) -> Lens:
+        known = self._lenses.get(sight)
+        if known is None:
+            context = {**volatile, **_of_caller(caller)}
+            if len(catalog.tables) > INLINE_TABLES:
+                known = await asyncio.to_thread(
+                    lens, snapshot, caller, connection.name, catalog, context, unmask, repr(sight)
+                )
+            else:
+                known = lens(snapshot, caller, connection.name, catalog, context, unmask, repr(sight))
+            self._lenses.put(sight, known)
+        return known
+
+    async def _make(
+        self,
+        connection: Connection,
+        caller: Caller,
+        snapshot: PolicySnapshot,
+        question: Question,
+        types: dict[str, JsonType],
+        sight: tuple[Any, ...],
+        volatile: Context,
+        catalog: Catalog,
+    ) -> Plan:
+        seen = await self._lens(connection, caller, snapshot, sight, volatile, question.unmask, catalog)
+        guard = connection.guard
+        large = len(question.text) > INLINE_BYTES
+        if large:
+            statement = await self._heavy.inspect(guard, question.text, types, seen.catalog)
+        else:
+            statement = guard.inspect(question.text, types, seen.catalog)
+        context = {**volatile, **_of_caller(caller), **_of_statement(statement)}
+        wanted = _wanted(connection.name, statement, seen)
+        wants_estimate = any(
+            not {"rows", "bytes"}.isdisjoint(snapshot.names_needed(caller, resource, action))
+            for resource, action in wanted.accesses
+        )
+        decision = decide(snapshot, caller, wanted, context)
+        rewritten = None
+        runnable = not isinstance(decision, Deny) or wants_estimate
+        if statement.action is Action.SELECT and runnable:
+            if large:
+                touched = {a.table: seen.views[a.table] for a in statement.accesses}
+                rewritten = await self._heavy.rewrite(guard, statement, touched, seen.catalog)
+            else:
+                rewritten = guard.rewrite(statement, seen.view, seen.catalog)
+        views = [seen.views[access.table] for access in statement.accesses]
+        outputs = () if rewritten is None or rewritten.outputs is None else rewritten.outputs
+        return Plan(
+            action=statement.action,
+            kind=statement.kind,
+            wanted=wanted,
+            resources=tuple(dict.fromkeys(resource for resource, _ in wanted.accesses)),
+            tables=tuple(dict.fromkeys(access.table for access in statement.accesses)),
+            decision=decision,
+            wants_estimate=wants_estimate,
+            context=context,
+            rewritten=rewritten,
+            labels=() if rewritten is None else rewritten.labels,
+            masks=tuple(sorted({mask for output in outputs for mask in output.masks})),
+            max_rows=_least(view.max_rows for view in views),
+            max_bytes=_least(view.max_bytes for view in views),
+            row_filtered=any(view.row_filter is not None for view in views),
+            policy_version=snapshot.version,
+        )
+
+
+def decide(snapshot: PolicySnapshot, caller: Caller, wanted: "Wanted", context: Context) -> Decision:
+    """Of all accesses of a statement the strictest decides: deny > approve > allow."""
+    denied: list[RuleRef] = []
+    reason = wanted.refusal
+    asks: list[RuleRef] = list(wanted.asks)
+    allows: list[RuleRef] = []
+    for resource, action in wanted.accesses:
+        match snapshot.decide(caller, resource, action, context):
+            case Deny(rules=rules, reason=why):
+                denied += rules
+                reason = reason or why
+            case AskFirst(rules=rules):
+                asks += rules
+            case Allow(rules=rules):
+                allows += rules
+    if reason is not None:
+        return Deny(rules=_unique(denied), reason=reason)
+    if asks:
+        return AskFirst(rules=_unique(asks))
+    return Allow(rules=_unique(allows))
+
+
+def _wanted(connection: str, statement: Statement, seen: Lens) -> Wanted:
+    views = [seen.views[access.table] for access in statement.accesses]
+    refused = tuple(dict.fromkeys(label for view in views for label in view.refused_labels))
+    refusal = None
+    if refused:
+        refusal = f"You may not see {', '.join(refused)} unmasked: leave it out of `unmask`."
+    elif not statement.accesses and statement.action is not Action.SELECT:
+        refusal = "This statement names no table that policy could decide on."
+    return Wanted(
+        accesses=tuple(
+            dict.fromkeys((resource_of(connection, access.table), access.action) for access in statement.accesses)
+        ),
+        asks=tuple(rule for view in views for rule in view.asks),
+        refusal=refusal,
+    )
+
+
+def _unique(rules: list[RuleRef]) -> tuple[RuleRef, ...]:
+    return tuple(dict.fromkeys(rules))
+
+
+def _least(bounds: Any) -> int | None:
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _of_caller(caller: Caller) -> dict[str, Any]:
+    return {"actor": caller.actor, "claims": caller.claims}
+
+
+def _of_statement(statement: Statement) -> dict[str, Any]:
+    return {
+        "statement": statement.kind,
+        "has_where": statement.has_where,
+        "limit": statement.limit,
+        "tables": tuple(f"{schema}.{name}" for schema, name in (access.table for access in statement.accesses)),
+        "columns": statement.columns,
+    }
+
+
+def _volatile(snapshot: PolicySnapshot, caller: Caller, question: Question, now: float) -> dict[str, Any]:
+    """Values of the volatile names that this policy reads at all; most policies read none."""
+    names = snapshot.volatile_names
+    if not names:
+        return {}
+    at = datetime.fromtimestamp(now, UTC)
+    known = {"hour": at.hour, "weekday": at.isoweekday(), "purpose": question.purpose}
+    return {name: known[name] for name in sorted(names) if known.get(name) is not None}
