@@ -1,0 +1,284 @@
+"""The log of this process on a directory: durable before release, one flush in flight, everything queued joins the
+next. The event loop only canonicalises and queues; a flusher thread writes, a notary thread hashes and signs."""
+
+import asyncio
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Generator, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.audit.batch import MAX_PAYLOAD_BYTES
+from app.audit.checkpoint import Vkey, vkey_of
+from app.audit.entry import Aside, fitted
+from app.ports import TrailUnavailable
+from app.store.trail_files import make_directory, write_whole
+from app.store.trail_journal import Journal
+from app.store.trail_notary import Notary
+from app.store.trail_open import JOURNAL, Opened, open_first_free
+
+_BATCH_BYTES = MAX_PAYLOAD_BYTES // 4
+_CHECKPOINT_INTERVAL_S = 0.9
+_PROBE_INTERVAL_S = 1.0
+
+
+class _Batch:
+    """Entries that become durable together, or fail together."""
+
+    __slots__ = ("asides", "entries", "error", "settled", "size_bytes", "waiters")
+
+    def __init__(self) -> None:
+        self.entries: list[bytes] = []
+        self.asides: list[Aside] = []
+        self.size_bytes = 0
+        self.settled = False
+        self.error: str | None = None
+        self.waiters: list[asyncio.Future[None]] = []
+
+    def settle(self, error: str | None) -> None:
+        self.settled, self.error = True, error
+        for waiter in self.waiters:
+            if not waiter.done():  # a waiter's task may have been cancelled
+                waiter.set_result(None)
+        self.waiters.clear()
+
+
+class _Durable:
+    """Awaitable of one appended entry. Costs a future only when awaited before the flush is through; cancelling a
+    task that awaits it touches no other task and not the entry."""
+
+    __slots__ = ("_batch",)
+
+    def __init__(self, batch: _Batch) -> None:
+        self._batch = batch
+
+    def __await__(self) -> Generator[Any, None, None]:
+        batch = self._batch
+        if not batch.settled:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            batch.waiters.append(waiter)
+            yield from waiter
+        if batch.error is not None:
+            raise TrailUnavailable(batch.error)
+
+
+class FileTrail:
+    """Implements `ports.Trail`. `await FileTrail.open(…)`, then `aclose()`, or `async with`. Use on one event loop."""
+
+    def __init__(self, opened: Opened, key: Ed25519PrivateKey) -> None:
+        self.origin = opened.origin
+        self.vkey: Vkey = vkey_of(opened.origin, key)
+        self.directory: Path = opened.directory
+        self.cut_bytes = opened.cut_bytes
+        self._lock_fd = opened.lock_fd
+        self._loop = asyncio.get_running_loop()
+        self._journal = Journal(
+            opened.directory / JOURNAL,
+            entries=opened.edge.size,
+            durable_bytes=opened.journal_bytes,
+            last_batch_at=opened.last_batch_at,
+        )
+        self._notary = Notary(
+            opened.directory,
+            origin=opened.origin,
+            key=key,
+            edge=opened.edge,
+            journal_bytes=opened.journal_bytes,
+            signed_size=opened.signed_size,
+        )
+        self._notary.redo(opened.tiles)
+        self._durable = self._next = opened.edge.size
+        self._waiting: deque[_Batch] = deque()
+        self._in_flight: _Batch | None = None
+        self._kick_scheduled = False
+        self._closed = False
+        self._idle: asyncio.Event = asyncio.Event()
+        self._idle.set()
+        self._writable = True
+        self._attested = True
+        self._to_flush: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._to_attest: SimpleQueue[tuple[list[bytes], int] | None] = SimpleQueue()
+        self._flusher = threading.Thread(target=self._flush_all, name="trail-flusher", daemon=True)
+        self._attester = threading.Thread(target=self._attest_all, name="trail-notary", daemon=True)
+
+    @classmethod
+    async def open(cls, directory: Path, *, origin: str, key: Ed25519PrivateKey) -> Self:
+        """Takes the first log below `directory` that no process holds; its origin is `origin/<n>`. Raises
+        TrailCorrupt when that log contradicts itself, TrailUnavailable when the directory cannot be used."""
+        try:
+            opened = await asyncio.to_thread(open_first_free, directory, origin, key)
+        except OSError:
+            raise TrailUnavailable(
+                f"{directory}: the audit directory cannot be written; check it and its space"
+            ) from None
+        trail = cls(opened, key)
+        try:
+            await asyncio.to_thread(trail._notary.publish, time.monotonic(), keep=True)
+        except OSError:
+            os.close(trail._lock_fd)
+            raise TrailUnavailable(f"{directory}: no checkpoint can be written; check the directory's space") from None
+        trail._flusher.start()
+        trail._attester.start()
+        return trail
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def healthy(self) -> bool:
+        return self._writable and self._attested and not self._closed
+
+    @property
+    def durable_size(self) -> int:
+        return self._durable
+
+    def next_index(self) -> int:
+        return self._next
+
+    def append(self, entry: Mapping[str, Any]) -> Awaitable[None]:
+        data, asides = fitted(entry)
+        if self._closed:
+            refused = _Batch()
+            refused.settle("the log is closed")
+            return _Durable(refused)
+        waiting = self._waiting
+        if not waiting or waiting[-1].size_bytes + len(data) + 2 > _BATCH_BYTES:
+            waiting.append(_Batch())
+        batch = waiting[-1]
+        batch.entries.append(data)
+        batch.size_bytes += len(data) + 2
+        if asides:
+            batch.asides.extend(asides)
+        self._next += 1
+        if self._in_flight is None and not self._kick_scheduled:
+            # Later in this turn of the loop, so that what is ready now shares the flush
+            self._kick_scheduled = True
+            self._idle.clear()
+            self._loop.call_soon(self._kick)
+        return _Durable(batch)
+
+    async def aclose(self) -> None:
+        """Flushes, signs the last checkpoint, releases the log. Raises TrailUnavailable when that checkpoint could
+        not be written (nothing durable is lost: the next start signs it)."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._idle.wait()
+        self._to_flush.put(None)
+        await asyncio.to_thread(self._flusher.join)
+        self._to_attest.put(None)
+        await asyncio.to_thread(self._attester.join)
+        self._journal.close()
+        os.close(self._lock_fd)
+        if self._notary.signed_size != self._notary.size:
+            raise TrailUnavailable("the last checkpoint could not be written; it is signed at the next start")
+
+    def _kick(self) -> None:
+        self._kick_scheduled = False
+        if self._in_flight is None and self._waiting:
+            self._in_flight = self._waiting.popleft()
+            self._to_flush.put(self._in_flight)
+
+    def _settled(self, batch: _Batch, error: str | None) -> None:
+        self._in_flight = None
+        self._writable = error is None
+        if error is None:
+            self._durable += len(batch.entries)
+            batch.settle(None)
+            self._kick()
+        else:
+            # Their indexes were counted behind the ones that failed
+            failed, self._waiting = [batch, *self._waiting], deque()
+            self._next = self._durable
+            for each in failed:
+                each.settle(error)
+        if self._in_flight is None:
+            self._idle.set()
+
+    def _probed(self, writable: bool) -> None:
+        self._writable = writable
+
+    def _flush_all(self) -> None:
+        broken = False
+        while True:
+            try:
+                batch = self._to_flush.get(timeout=_PROBE_INTERVAL_S if broken else None)
+            except Empty:
+                broken = not self._try_probe()
+                self._loop.call_soon_threadsafe(self._probed, not broken)
+                continue
+            if batch is None:
+                return
+            broken = not self._try_flush(batch)
+            self._loop.call_soon_threadsafe(self._settled, batch, _NO_ROOM if broken else None)
+            if not broken:
+                self._to_attest.put((batch.entries, self._journal.durable_bytes))
+
+    def _try_flush(self, batch: _Batch) -> bool:
+        try:
+            for aside in batch.asides:
+                path = self.directory / aside.path
+                make_directory(path.parent)
+                write_whole(path, aside.data)
+            self._journal.write(batch.entries)
+        except OSError:
+            self._try_repair()
+            return False
+        return True
+
+    def _try_repair(self) -> bool:
+        try:
+            self._journal.repair()
+        except OSError:
+            return False
+        return True
+
+    def _try_probe(self) -> bool:
+        try:
+            self._journal.probe()
+        except OSError:
+            self._try_repair()
+            return False
+        return True
+
+    def _attest_all(self) -> None:
+        due_s: float | None = None
+        while True:
+            now_s = time.monotonic()
+            timeout_s = None if due_s is None else max(0.0, due_s - now_s)
+            try:
+                taken = self._to_attest.get(timeout=timeout_s)
+            except Empty:
+                self._attested = self._try_publish(keep=False)
+                due_s = None if self._attested else time.monotonic() + _PROBE_INTERVAL_S
+                continue
+            if taken is None:
+                self._attested = self._try_publish(keep=True)
+                return
+            self._notary.take(*taken)
+            if due_s is None:
+                due_s = time.monotonic() + _CHECKPOINT_INTERVAL_S
+            elif time.monotonic() >= due_s:
+                self._attested = self._try_publish(keep=False)
+                due_s = time.monotonic() + (_CHECKPOINT_INTERVAL_S if self._attested else _PROBE_INTERVAL_S)
+
+    def _try_publish(self, *, keep: bool) -> bool:
+        try:
+            self._notary.publish(time.monotonic(), keep=keep)
+        except OSError:
+            return False
+        return True
+
+
+_NO_ROOM = "the audit log cannot be written; check the space and health of its disk"

@@ -1,0 +1,91 @@
+"""The append-only file behind the log: one durable write per batch, and what a failure or a crash leaves of it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.audit.batch import HEADER_BYTES, Batch, batch_at, encode
+from app.store.trail_files import write_all
+
+_PROBE_BYTES = 64 * 1024
+
+
+class Journal:
+    """Not thread-safe: one thread writes. `durable_bytes` counts what is known to be on disk, and nothing else ever
+    stays in the file."""
+
+    def __init__(self, path: Path, *, entries: int, durable_bytes: int, last_batch_at: int | None) -> None:
+        self._path = path
+        self._fd: int | None = None
+        self._last_batch_at = last_batch_at
+        self.entries = entries
+        self.durable_bytes = durable_bytes
+
+    def write(self, entries: Sequence[bytes]) -> None:
+        """Makes the entries durable. Raises OSError; the file then counts as damaged until a repair succeeds,
+        which the next call tries first."""
+        fd = self._sound_fd()
+        data = encode(self.entries, entries)
+        try:
+            write_all(fd, data)
+            _sync_data(fd)
+        except OSError:
+            self._distrust(fd)
+            raise
+        self._last_batch_at = self.durable_bytes
+        self.durable_bytes += len(data)
+        self.entries += len(entries)
+
+    def probe(self) -> None:
+        """Is there room again? Raises OSError. Leaves nothing behind: zeros are no batch, should it be cut off."""
+        fd = self._sound_fd()
+        try:
+            write_all(fd, bytes(_PROBE_BYTES))
+            os.ftruncate(fd, self.durable_bytes)
+            _sync_data(fd)
+        except OSError:
+            self._distrust(fd)
+            raise
+
+    def repair(self) -> None:
+        """Back to the last durable byte, on a freshly opened file. Raises OSError."""
+        self._sound_fd()
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _distrust(self, fd: int) -> None:
+        # After a failed sync the kernel may have dropped the pages and forgotten the error: this descriptor's later
+        # syncs prove nothing.
+        self._fd = None
+        os.close(fd)
+
+    def _sound_fd(self) -> int:
+        if self._fd is None:
+            fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            try:
+                self._cut_back(fd)
+            except OSError:
+                os.close(fd)
+                raise
+            self._fd = fd
+        return self._fd
+
+    def _cut_back(self, fd: int) -> None:
+        size = os.fstat(fd).st_size
+        if size < self.durable_bytes:
+            raise OSError("the journal has lost durable bytes")
+        if size > self.durable_bytes:
+            os.ftruncate(fd, self.durable_bytes)
+        os.fsync(fd)
+        if self._last_batch_at is not None:
+            tail = os.pread(fd, self.durable_bytes - self._last_batch_at, self._last_batch_at)
+            last = batch_at(tail, 0) if len(tail) >= HEADER_BYTES else None
+            if not isinstance(last, Batch) or not last.sound or last.end != len(tail):
+                raise OSError("the journal's last durable batch cannot be read back")
+
+
+def _sync_data(fd: int) -> None:
+    os.fdatasync(fd)
