@@ -1,7 +1,7 @@
 """The endpoint that people write themselves, done well and without any control: the yardstick of every ratio.
 
-No token, no policy, no mask, no limit, no record. It is given every advantage that keeps it a FastAPI application: no
-body model, no dependency, no middleware, orjson both ways, a warm asyncpg pool, prepared statements from asyncpg's cache.
+No token, no policy, no mask, no limit, no record. It has every advantage that leaves it a FastAPI application: no body
+model, no dependency, no middleware, orjson both ways, a warm asyncpg pool, prepared statements from asyncpg's cache.
 BENCH_BARE_ROWS chooses what a row looks like: "objects" (the usual answer) or "arrays" (smaller, and faster to make).
 """
 
@@ -17,7 +17,7 @@ from fastapi import FastAPI, Request, Response
 
 DSN = os.environ["BENCH_DSN"]
 POOL = int(os.environ["BENCH_POOL"])
-ROW = {"objects": dict, "arrays": tuple}[os.environ.get("BENCH_BARE_ROWS", "objects")]
+ROW = {"objects": dict, "arrays": tuple}[os.environ.get("BENCH_BARE_ROWS", "arrays")]
 
 
 def encoded(value: Any) -> str:

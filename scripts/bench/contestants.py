@@ -2,6 +2,8 @@
 
 import json
 import os
+import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,14 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import token_issuer
 from postgres_server import Postgres, free_port
 from scenarios import Scenario
 
 HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+SERVE = "from app.cli import main; main()"
+MIB = 1_048_576
 POOL = 10
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 LOW, HIGH = "\x01low", "\x01high"
+
+
+def stop_on_sigterm() -> None:
+    """Make a terminated run end like an interrupted one: every server that it started is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +64,13 @@ class Contestant:
 
     def ask(self, body: str) -> dict[str, Any]:
         """One request outside every measurement; anything but 200 ends the run."""
-        request = urllib.request.Request(  # noqa: S310
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{self.path}",
             data=body.encode(),
             headers={**self.headers, "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 if answer.status != 200:
                     raise SystemExit(f"{self.name} answered {answer.status}: {answer.read(2000)!r}")
                 decoded: dict[str, Any] = json.load(answer)
@@ -91,7 +102,7 @@ def _running(command: list[str], *, folder: Path, name: str, env: Mapping[str, s
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=1) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False
@@ -108,16 +119,62 @@ def bare(database: Postgres, folder: Path, *, name: str = "bare", rows_as: str =
     env = {"BENCH_DSN": database.dsn, "BENCH_POOL": str(POOL), "BENCH_BARE_ROWS": rows_as}
     ready_url = f"http://127.0.0.1:{port}/openapi.json"
     with _running(command, folder=folder, name=name, env=env, ready_url=ready_url) as pid:
-        yield Contestant(
-            name=name, pid=pid, port=port, path="/query", headers={}, masked=False, named_params=False
-        )
+        yield Contestant(name=name, pid=pid, port=port, path="/query", headers={}, masked=False, named_params=False)
 
 
 @contextmanager
-def subject(kind: str, database: Postgres, folder: Path, *, rows_as: str) -> Iterator[Contestant]:
+def douane(
+    database: Postgres, folder: Path, *, max_rows: int = 20_000, max_bytes: int = 64 * MIB, name: str = "douane"
+) -> Iterator[Contestant]:
+    """`douane serve` with everything on: token, policy, mask, limits, durable audit log."""
+    state, port = folder / name, free_port()
+    state.mkdir(mode=0o700)
+    shutil.copytree(HERE / "policies", state / "policies")
+    shutil.copy(REPOSITORY / "policies" / "model.conf", state / "policies")
+    (state / "audit.key").write_text(secrets.token_hex(32))
+    (state / "audit.key").chmod(0o600)
+    with token_issuer.issuer() as issuer:
+        config = {
+            "server": {"host": "127.0.0.1", "port": port, "public_url": f"http://127.0.0.1:{port}", "workers": 1},
+            "store": {"url": "sqlite:///state/douane.db"},
+            "policies": "policies/",
+            "issuers": [
+                {
+                    "issuer": issuer.url,
+                    "jwks_url": issuer.jwks_url,
+                    "audience": token_issuer.AUDIENCE,
+                    "algorithms": ["ES256"],
+                    "clients": [token_issuer.CLIENT],
+                }
+            ],
+            "connections": {
+                "bench": {
+                    "kind": "postgres", "dsn": {"env": "BENCH_DSN"}, "pool_max": POOL,
+                    "max_rows": max_rows, "max_bytes": max_bytes,
+                }
+            },
+            "audit": {"dir": "state/audit", "key": {"file": "audit.key"}, "origin": "douane.bench/log"},
+        }  # fmt: skip
+        # JSON is YAML
+        (state / "douane.yaml").write_text(json.dumps(config, indent=1))
+        command = [sys.executable, "-c", SERVE, "serve", "--config", str(state / "douane.yaml")]
+        env = {"BENCH_DSN": database.dsn, "PYTHONPATH": str(REPOSITORY)}
+        ready_url = f"http://127.0.0.1:{port}/readyz"
+        with _running(command, folder=state, name=name, env=env, ready_url=ready_url) as pid:
+            yield Contestant(
+                name=name, pid=pid, port=port, path="/v1/connections/bench/query",
+                headers={"Authorization": f"Bearer {issuer.token}"}, masked=True, named_params=True,
+            )  # fmt: skip
+
+
+@contextmanager
+def subject(
+    kind: str, database: Postgres, folder: Path, *, rows_as: str, max_rows: int = 20_000
+) -> Iterator[Contestant]:
     """Whom the bare endpoint is compared with: Douane, or a second bare endpoint, which shows the noise."""
-    if kind == "bare":
+    if kind == "douane":
+        with douane(database, folder, max_rows=max_rows) as started:
+            yield started
+    else:
         with bare(database, folder, name="bare2", rows_as=rows_as) as second:
             yield second
-    else:
-        raise SystemExit("soon")

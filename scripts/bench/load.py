@@ -24,9 +24,10 @@ class Run:
     """The shared state of one load: what to send next, and the account."""
 
     def __init__(self, order: dict[str, Any]) -> None:
-        self.template = order["template"].encode()
-        self.slots = order["slots"]
+        self.template: bytes = order["template"].encode()
+        self.slots: int = order["slots"]
         self.rows = order["rows"]
+        self.reach = order["reach"]
         self.span = order["span"]
         self.number = order["start"]
         self.budget = order.get("requests")
@@ -50,7 +51,7 @@ class Run:
             self.budget -= 1
         low = 1 + self.number * COPRIME_STRIDE % self.span
         self.number += 1
-        body = self.template % (low, low + self.rows - 1)[: self.slots]
+        body = self.template % (low, low + self.reach - 1)[: self.slots]
         return self.head + b"%d\r\n\r\n" % len(body) + body
 
     def fault(self, text: str) -> None:
@@ -131,6 +132,7 @@ async def loaded(order: dict[str, Any]) -> dict[str, Any]:
     for _ in range(order["connections"]):
         _, client = await loop.create_connection(lambda: Client(run), order["host"], order["port"])
         clients.append(client)
+    await asyncio.sleep(order.get("delay_s", 0.0))
     gc.collect()
     gc.disable()
     cpu_before_s = time.process_time()

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -51,7 +53,7 @@ class Comparison:
         return median(self.ratios(figure))
 
     def typical(self, who: str, figure: str) -> float:
-        return median(getattr(one, figure) for one in getattr(self, who))
+        return float(median(getattr(one, figure) for one in getattr(self, who)))
 
 
 def order_for(
@@ -65,6 +67,7 @@ def order_for(
         "template": contestant.template(scenario),
         "slots": scenario.slots,
         "rows": scenario.rows,
+        "reach": scenario.rows,
         "span": table_rows - scenario.rows + 1,
         "start": start,
         "connections": connections,
@@ -174,6 +177,10 @@ def check_same_answers(bare: Contestant, subject: Contestant, scenario: Scenario
             for column in ("id", "customer_id", "name", "city", "quantity", "active", "attributes"):
                 if expected[column] != given[column]:
                     raise SystemExit(f"{where}: {column} differs: {expected[column]!r} and {given[column]!r}.")
+            if Decimal(expected["amount"]) != Decimal(given["amount"]):
+                raise SystemExit(f"{where}: amount differs: {expected['amount']!r} and {given['amount']!r}.")
+            if datetime.fromisoformat(expected["created_at"]) != datetime.fromisoformat(given["created_at"]):
+                raise SystemExit(f"{where}: created_at differs: {expected['created_at']!r}, {given['created_at']!r}.")
             if subject.masked:
                 domain = expected["email"].partition("@")[2]
                 if given["email"] != f"***@{domain}":

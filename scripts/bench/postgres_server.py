@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DATABASE = "bench"
 READER = "bench_ro"
@@ -88,7 +89,7 @@ def _binaries() -> Path:
     return Path(found).resolve().parent
 
 
-def _unprivileged() -> dict[str, str | int | list[int]]:
+def _unprivileged() -> dict[str, Any]:
     """PostgreSQL refuses to run as root: the arguments for subprocess that make it somebody else."""
     if os.geteuid() != 0:
         return {}
@@ -107,9 +108,9 @@ def postgres(rows: int) -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="douane-bench-pg-"))
     identity = _unprivileged()
     if identity:
-        os.chown(folder, int(str(identity["user"])), int(str(identity["group"])))
+        os.chown(folder, identity["user"], identity["group"])
     binaries, data, port = _binaries(), folder / "data", free_port()
-    common = {"cwd": folder, "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, **identity}
+    common: dict[str, Any] = {"cwd": folder, "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, **identity}
     server = None
     try:
         subprocess.run(

@@ -50,7 +50,10 @@ class Memory:
 def forget_peak(root: int) -> None:
     """Start a new peak at what is resident now, so that one scenario's memory is not blamed on the next."""
     for pid in family(root):
-        Path(f"/proc/{pid}/clear_refs").write_text(RESET_PEAK)
+        try:
+            Path(f"/proc/{pid}/clear_refs").write_text(RESET_PEAK)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # ended while the family was listed
 
 
 def peak(root: int) -> Memory:
@@ -60,7 +63,8 @@ def peak(root: int) -> Memory:
 
 
 def _peak_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # ended while the family was listed
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)

@@ -17,6 +17,7 @@ from statistics import median
 
 import contestants
 import postgres_server
+from flush_cost import file_system, flush_us
 from pairs import Comparison, check_same_answers, compared
 from scenarios import SCENARIOS
 
@@ -25,11 +26,11 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="pairs of rounds per line")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each round")
-    parser.add_argument("--only", default="", help="scenarios, comma separated: " + ", ".join(s.name for s in SCENARIOS))
+    parser.add_argument("--only", default="", help="comma separated: " + ", ".join(s.name for s in SCENARIOS))
     parser.add_argument("--connections", default="16,64")
     parser.add_argument("--rows", type=int, default=1_000_000, help="in the table")
     parser.add_argument("--subject", choices=("douane", "bare"), default="douane", help="bare: measures the noise")
-    parser.add_argument("--bare-rows", choices=("objects", "arrays"), default="objects", help="form of its answers")
+    parser.add_argument("--bare-rows", choices=("objects", "arrays"), default="arrays", help="form of its answers")
     parser.add_argument("--json", action="store_true", help="every round, instead of the table")
     return parser.parse_args()
 
@@ -64,15 +65,16 @@ def line_of(one: Comparison) -> tuple[str, ...]:
 def printed(lines: list[tuple[str, ...]]) -> str:
     table = [HEADINGS, *lines]
     widths = [max(len(line[n]) for line in table) for n in range(len(HEADINGS))]
-    aligned = [
-        "  ".join(cell.ljust(width) if n == 0 else cell.rjust(width) for n, (cell, width) in enumerate(zip(line, widths, strict=True)))
-        for line in table
-    ]
+    aligned = []
+    for name, *figures in table:
+        cells = [cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True)]
+        aligned.append("  ".join([name.ljust(widths[0]), *cells]))
     return "\n".join([aligned[0], "-" * len(aligned[0]), *aligned[1:]])
 
 
 def main() -> None:
     asked = arguments()
+    contestants.stop_on_sigterm()
     wanted = [name for name in asked.only.split(",") if name]
     unknown = set(wanted) - {s.name for s in SCENARIOS}
     if unknown:
@@ -86,6 +88,7 @@ def main() -> None:
         contestants.bare(database, Path(name), rows_as=asked.bare_rows) as bare,
         contestants.subject(asked.subject, database, Path(name), rows_as=asked.bare_rows) as subject,
     ):
+        disk = f"{file_system(Path(name))}: {flush_us(Path(name)):.0f} us"
         for scenario in chosen:
             check_same_answers(bare, subject, scenario, postgres_server.COLUMNS)
         start = 0
@@ -103,7 +106,8 @@ def main() -> None:
         print(json.dumps([asdict(one) for one in results], indent=1))
         return
     print(f"\n{asked.subject} against bare: {os.cpu_count()} cores, {platform.python_version()}, ", end="")
-    print(f"{asked.rounds} pairs of {asked.seconds:g} s, table of {asked.rows:,} rows, load average {os.getloadavg()[0]:.1f}")
+    print(f"{asked.rounds} pairs of {asked.seconds:g} s, table of {asked.rows:,} rows, ", end="")
+    print(f"load average {os.getloadavg()[0]:.1f}, a durable write on {disk}")
     print(printed([line_of(one) for one in results]))
     noise = median(abs(ratio / one.ratio("rps") - 1) for one in results for ratio in one.ratios("rps"))
     client_us = median(r.client_cpu_us for one in results for r in (*one.bare, *one.subject))

@@ -26,7 +26,7 @@ class Scenario:
     def sql(self, low: str, high: str) -> str:
         columns = ", ".join(postgres_server.COLUMNS)
         where = f"id = {low}" if self.rows == 1 else f"id BETWEEN {low} AND {high} ORDER BY id"
-        return f"SELECT {columns} FROM {self.table} WHERE {where}"  # noqa: S608
+        return f"SELECT {columns} FROM {self.table} WHERE {where}"
 
     def met(self, ratio: float) -> bool | None:
         if self.target is None:
@@ -40,7 +40,9 @@ class Scenario:
         return f"{'>' if self.strict else '>='} {self.target:.1f}"
 
 
-def scenario(name: str, rows: int, way: str, target: float | None, *, strict: bool = False, masked_key: bool = False) -> Scenario:
+def scenario(
+    name: str, rows: int, way: str, target: float | None, *, strict: bool = False, masked_key: bool = False
+) -> Scenario:
     table = postgres_server.TABLE_WITH_MASKED_KEY if masked_key else postgres_server.TABLE
     return Scenario(name=name, table=table, rows=rows, way=way, target=target, strict=strict)
 
