@@ -1,4 +1,4 @@
-"""What one durable write costs on the disk of a run: a durable audit log on a memory file system would flatter Douane."""
+"""What one durable write costs on the disk of a run: an audit log on a memory file system would flatter Douane."""
 
 import os
 import time

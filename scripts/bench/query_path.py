@@ -44,6 +44,8 @@ HEADINGS = (
 def line_of(one: Comparison) -> tuple[str, ...]:
     ratios = one.ratios("rps")
     verdict = {None: "-", True: "pass", False: "MISSED"}[one.scenario.met(one.ratio("rps"))]
+    if one.scenario.target is not None and min(ratios) < one.scenario.target < max(ratios):
+        verdict += "?"
     return (
         one.scenario.name,
         str(one.connections),
@@ -109,9 +111,12 @@ def main() -> None:
     print(f"{asked.rounds} pairs of {asked.seconds:g} s, table of {asked.rows:,} rows, ", end="")
     print(f"load average {os.getloadavg()[0]:.1f}, a durable write on {disk}")
     print(printed([line_of(one) for one in results]))
-    noise = median(abs(ratio / one.ratio("rps") - 1) for one in results for ratio in one.ratios("rps"))
+    noise = median((max(one.ratios("rps")) - min(one.ratios("rps"))) / one.ratio("rps") / 2 for one in results)
     client_us = median(r.client_cpu_us for one in results for r in (*one.bare, *one.subject))
-    print(f"\nx: {asked.subject} over bare, median of pairs. Typical distance of a pair from its median: {noise:.0%}.")
+    print(
+        f"\nx: {asked.subject} over bare, median of pairs. Pairs of a line typically lie within +-{noise:.0%}; ", end=""
+    )
+    print("a verdict with ? has the target inside its spread: run longer, or on a quieter machine.")
     print(f"The load generator itself used {client_us:.0f} us of CPU per request (median of all rounds).")
 
 
