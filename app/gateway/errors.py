@@ -127,6 +127,11 @@ class BodyTooLarge(Refused):
     title = "The body is too large"
 
 
+class SlowBody(Refused):
+    code = "slow_body"
+    title = "The body took too long to arrive"
+
+
 class UriTooLong(Refused):
     code = "uri_too_long"
     title = "The URL is too long"

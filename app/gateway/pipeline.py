@@ -34,14 +34,16 @@ class Operation:
 
 @dataclass(slots=True, kw_only=True)
 class Passage:
-    """One request in transit. `parse` runs after authentication: 401 comes before every 4xx about the content."""
+    """One request in transit. `refused` needs no token to be true (no such path, wrong host). `bearer` and `parse` may
+    raise Refused; `parse` runs after authentication: 401 comes before every 4xx about the content."""
 
     operation: Operation
     method: str
     path: str
     trace_id: str
-    token: str | None
+    bearer: Callable[[], str | None]
     parse: Callable[[], Any]
+    refused: Refused | None = None
 
 
 class Customs:
@@ -74,7 +76,9 @@ class Customs:
             started=self._now(),
         )
         try:
-            caller = await self._authenticate(request.token)
+            if request.refused is not None:
+                raise request.refused
+            caller = await self._authenticate(request.bearer())
             record.caller = caller
             _require_scope(request.operation, caller)
             answer = await request.operation.use_case(caller, request.parse(), record)

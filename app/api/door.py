@@ -1,0 +1,266 @@
+"""The ASGI door: routes, reads and answers data requests without a framework in between; the rest goes to FastAPI.
+
+A FastAPI handler costs a tenth of a millisecond, which is more than the whole warm path of a query. The endpoints are
+declared as FastAPI routes all the same (app.api.operations): one source makes the document and this routing table.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.api.operations import Arrived, Endpoint
+from app.api.reading import body_too_large, require_acceptable
+from app.gateway.answer import Answer
+from app.gateway.errors import (
+    HeadersTooLarge,
+    HostNotAllowed,
+    InvalidToken,
+    MethodNotAllowed,
+    NotFound,
+    OriginNotAllowed,
+    Refused,
+    SlowBody,
+    UriTooLong,
+)
+from app.gateway.pipeline import Customs, Operation, Passage, UseCase
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_URL_BYTES = 4_096
+MAX_HEADERS_BYTES = 32_768
+BODY_TIMEOUT_S = 20.0
+WATCH_AFTER_S = 0.05
+"""A request that takes longer is watched for a client that leaves; quicker ones are not worth a task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """What the door accepts. `hosts`: Host headers in lower case, without port; `origins`: Origin values."""
+
+    hosts: frozenset[str]
+    origins: frozenset[str]
+    max_body_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wired:
+    endpoint: Endpoint
+    operation: Operation
+
+
+class _ClientLeft(Exception):  # noqa: N818
+    pass
+
+
+class Door:
+    """`trace` makes a trace id from the traceparent header (None: a new one)."""
+
+    def __init__(
+        self,
+        *,
+        customs: Customs,
+        endpoints: Iterable[Endpoint],
+        use_cases: Mapping[str, UseCase],
+        entrance: Entrance,
+        trace: Callable[[bytes | None], str],
+        rest: AsgiApp,
+    ) -> None:
+        self._customs = customs
+        self._entrance = entrance
+        self._trace = trace
+        self._rest = rest
+        self._routes: dict[tuple[str, ...], dict[str, _Wired]] = {}
+        for endpoint in endpoints:
+            operation = Operation(name=endpoint.name, scopes=endpoint.scopes, use_case=use_cases[endpoint.name])
+            methods = self._routes.setdefault(tuple(endpoint.path.split("/")[2:]), {})
+            methods[endpoint.method] = _Wired(endpoint=endpoint, operation=operation)
+        self._nowhere = Operation(name="unknown", scopes=frozenset(), use_case=_never)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self._rest(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        wired, path_args, refused = self._match(scope["method"], scope["path"])
+        refused = self._unwelcome(scope, headers) or refused
+        body = b""
+        late: Refused | None = None
+        if wired is not None and refused is None and wired.endpoint.reads_body:
+            try:
+                body, late = await self._read(headers, receive)
+            except _ClientLeft:
+                return
+        trace_id = self._trace(headers.get(b"traceparent"))
+
+        def parse() -> Any:
+            # Runs after authentication; a refusal that needs no token to be true was raised before.
+            assert wired is not None
+            require_acceptable(headers)
+            if late is not None:
+                raise late
+            return wired.endpoint.parse(
+                Arrived(path_args=path_args, query=scope["query_string"], body=body, headers=headers)
+            )
+
+        passage = Passage(
+            operation=self._nowhere if wired is None else wired.operation,
+            method=scope["method"],
+            path=scope["path"],
+            trace_id=trace_id,
+            bearer=lambda: _bearer(scope["headers"]),
+            parse=parse,
+            refused=refused,
+        )
+        watch = _Watch(receive) if body else None
+        try:
+            answer = await self._customs.passage(passage)
+        finally:
+            if watch is not None:
+                watch.stop()
+        await _send(answer, trace_id, send, head=scope["method"] == "HEAD")
+
+    def _match(self, method: str, path: str) -> tuple[_Wired | None, dict[str, str], Refused | None]:
+        parts = path.split("/")[2:]
+        for template, methods in self._routes.items():
+            if len(template) != len(parts):
+                continue
+            path_args: dict[str, str] = {}
+            for wanted, given in zip(template, parts, strict=True):
+                if wanted.startswith("{"):
+                    path_args[wanted[1:-1]] = given
+                elif wanted != given:
+                    break
+            else:
+                if "" in path_args.values():
+                    continue
+                wired = methods.get(method)
+                if wired is None:
+                    allow = sorted(methods)
+                    return None, {}, MethodNotAllowed(f"Use {' or '.join(allow)} here.", allow=allow)
+                return wired, path_args, None
+        return None, {}, NotFound("There is nothing at this path: /openapi.json lists every operation.")
+
+    def _unwelcome(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Refused | None:
+        if len(scope["raw_path"] or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
+            return UriTooLong(f"The limit is {MAX_URL_BYTES} bytes of URL: send long values in the body.")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS_BYTES:
+            return HeadersTooLarge(f"The limit is {MAX_HEADERS_BYTES} bytes of headers.")
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if _hostname(host) not in self._entrance.hosts:
+            return HostNotAllowed("This host name is not served here: use the public URL of the gateway.")
+        origin = headers.get(b"origin")
+        if origin is not None and origin.decode("latin-1").lower() not in self._entrance.origins:
+            return OriginNotAllowed("Requests from pages of other origins are not accepted.")
+        return None
+
+    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> tuple[bytes, Refused | None]:
+        limit = self._entrance.max_body_bytes
+        declared = headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > limit:
+            return b"", body_too_large(limit)
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            whole: bytes = message.get("body", b"")
+            return (whole, None) if len(whole) <= limit else (b"", body_too_large(limit))
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await self._read_rest(message, limit, receive)
+        except TimeoutError:
+            return b"", SlowBody(f"The body must arrive within {BODY_TIMEOUT_S:g} s: send it again in one go.")
+
+    async def _read_rest(
+        self, message: MutableMapping[str, Any], limit: int, receive: Receive
+    ) -> tuple[bytes, Refused | None]:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise _ClientLeft
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit:
+                return b"", body_too_large(limit)
+            if not message.get("more_body", False):
+                return b"".join(chunks), None
+            message = await receive()
+
+
+class _Watch:
+    """Cancels the request's task when its client leaves, so that a statement nobody waits for ends."""
+
+    __slots__ = ("_receive", "_task", "_timer", "_watcher")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
+
+    def _start(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._task is not None:
+            self._task.cancel()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+
+def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The token of the one Authorization header; None without one. Raises InvalidToken."""
+    found = [value for name, value in headers if name == b"authorization"]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise InvalidToken("Send exactly one Authorization header.", reason="several_tokens")
+    scheme, _, token = found[0].decode("latin-1").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        return None
+    return token
+
+
+def _hostname(host: str) -> str:
+    """Host header without its port; IPv6 literals keep their brackets."""
+    if host.startswith("["):
+        return host.split("]", 1)[0] + "]"
+    return host.rsplit(":", 1)[0] if ":" in host else host
+
+
+async def _send(answer: Answer, trace_id: str, send: Send, *, head: bool) -> None:
+    body = answer.opening
+    headers = [
+        (b"content-type", answer.media_type.encode("ascii")),
+        (b"content-length", str(body.size).encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-trace-id", trace_id.encode("ascii")),
+    ]
+    if answer.headers:
+        headers += [
+            (name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in answer.headers.items()
+        ]
+    with body:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if head:
+            await send({"type": "http.response.body", "body": b""})
+            return
+        pieces = body.pieces()
+        current = next(pieces, b"")
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": current, "more_body": True})
+            current = piece
+        await send({"type": "http.response.body", "body": current})
+
+
+async def _never(caller: Any, command: Any, record: Any) -> Answer:
+    raise NotFound("There is nothing at this path: /openapi.json lists every operation.")

@@ -1,0 +1,307 @@
+"""The agent operations: one declaration each makes the document, the door's routing table and the scope check."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from app.api import wire
+from app.api.reading import QueryString, query_command
+from app.gateway.approvals import GetApproval, ListApprovals
+from app.gateway.discovery import DescribeConnection, ListConnections
+
+AGENTS_TAG = "agents"
+QUERY_SCOPE = "douane:query"
+APPROVALS_SCOPE = "douane:approvals"
+SCOPES = {
+    QUERY_SCOPE: "List and describe connections, run and explain statements, follow your own approvals",
+    APPROVALS_SCOPE: "List and read approvals",
+}
+_STATES = frozenset(
+    {"pending", "approved", "executing", "executed", "failed", "rejected", "expired", "cancelled", "revoked"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What the door read from the socket, not yet looked into."""
+
+    path_args: Mapping[str, str]
+    query: bytes
+    body: bytes
+    headers: Mapping[bytes, bytes]
+
+
+Parse = Callable[[Arrived], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """`parse` raises Refused; it makes the command of the use case that has the operation's name."""
+
+    name: str
+    method: str
+    path: str
+    scopes: frozenset[str]
+    parse: Parse
+    reads_body: bool
+    signature: Callable[..., Any]
+    answers: Mapping[int, type[BaseModel]]
+    summary: str
+    description: str
+    problems: tuple[int, ...]
+
+
+class DeclaredRoute(APIRoute):
+    """A FastAPI route for the document's sake; the door's ASGI callable takes its place at run time."""
+
+
+_ALWAYS = (400, 401, 403, 404, 406, 414, 431, 500, 503)
+_LIMIT = 100
+_MAX_LIMIT = 200
+
+ConnectionName = Annotated[
+    str,
+    Path(min_length=1, max_length=100, description="Name of a connection, see list_connections.", examples=["shop"]),
+]
+Limit = Annotated[int, Query(ge=1, le=_MAX_LIMIT, description="Items per page.", examples=[50])]
+CursorParam = Annotated[
+    Annotated[str, Field(max_length=2000)] | SkipJsonSchema[None], Query(description="next_cursor of the page before.")
+]
+
+
+def _identity() -> None: ...
+
+
+def _list_connections(limit: Limit = _LIMIT, cursor: CursorParam = None) -> None: ...
+
+
+def _describe(
+    connection: ConnectionName,
+    limit: Limit = _LIMIT,
+    cursor: CursorParam = None,
+    table: Annotated[
+        Annotated[str, Field(max_length=300)] | SkipJsonSchema[None],
+        Query(description="Only this table: name or schema.name.", examples=["customers"]),
+    ] = None,
+) -> None: ...
+
+
+def _query(connection: ConnectionName, body: wire.QueryBody) -> None: ...
+
+
+def _list_approvals(
+    limit: Limit = _LIMIT,
+    cursor: CursorParam = None,
+    state: Annotated[
+        wire.ApprovalState | SkipJsonSchema[None],
+        Query(description="Only approvals in this state.", examples=["pending"]),
+    ] = None,
+) -> None: ...
+
+
+def _get_approval(
+    approval_id: Annotated[
+        str, Path(min_length=1, max_length=100, description="approval_id of a 202 answer.", examples=["apr_5kq2"])
+    ],
+) -> None: ...
+
+
+def _nothing(arrived: Arrived) -> None:
+    QueryString(arrived.query, frozenset())
+
+
+def _parse_list_connections(arrived: Arrived) -> ListConnections:
+    query = QueryString(arrived.query, frozenset({"limit", "cursor"}))
+    return ListConnections(
+        limit=query.integer("limit", default=_LIMIT, low=1, high=_MAX_LIMIT),
+        cursor=query.text("cursor", max_chars=2000),
+    )
+
+
+def _parse_describe(arrived: Arrived) -> DescribeConnection:
+    query = QueryString(arrived.query, frozenset({"limit", "cursor", "table"}))
+    return DescribeConnection(
+        connection=arrived.path_args["connection"],
+        limit=query.integer("limit", default=_LIMIT, low=1, high=_MAX_LIMIT),
+        cursor=query.text("cursor", max_chars=2000),
+        table=query.text("table", max_chars=300),
+    )
+
+
+def _parse_query(arrived: Arrived) -> Any:
+    if arrived.query:
+        QueryString(arrived.query, frozenset())
+    return query_command(arrived.path_args["connection"], arrived.body, arrived.headers)
+
+
+def _parse_list_approvals(arrived: Arrived) -> ListApprovals:
+    query = QueryString(arrived.query, frozenset({"limit", "cursor", "state"}))
+    return ListApprovals(
+        limit=query.integer("limit", default=_LIMIT, low=1, high=_MAX_LIMIT),
+        cursor=query.text("cursor", max_chars=2000),
+        state=query.word("state", _STATES),
+    )
+
+
+def _parse_get_approval(arrived: Arrived) -> GetApproval:
+    QueryString(arrived.query, frozenset())
+    return GetApproval(approval_id=arrived.path_args["approval_id"])
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        name="get_identity",
+        method="GET",
+        path="/v1/me",
+        scopes=frozenset(),
+        parse=_nothing,
+        reads_body=False,
+        signature=_identity,
+        answers={200: wire.IdentityAnswer},
+        summary="Who the gateway thinks you are",
+        description="Principal, actor, roles and scopes as read from your token. Example: GET /v1/me",
+        problems=(422,),
+    ),
+    Endpoint(
+        name="list_connections",
+        method="GET",
+        path="/v1/connections",
+        scopes=frozenset({QUERY_SCOPE}),
+        parse=_parse_list_connections,
+        reads_body=False,
+        signature=_list_connections,
+        answers={200: wire.ConnectionsAnswer},
+        summary="Connections you can use",
+        description="Each with its SQL dialect and the actions that policy may let you take. "
+        "Start here. Example: GET /v1/connections",
+        problems=(422,),
+    ),
+    Endpoint(
+        name="describe_connection",
+        method="GET",
+        path="/v1/connections/{connection}",
+        scopes=frozenset({QUERY_SCOPE}),
+        parse=_parse_describe,
+        reads_body=False,
+        signature=_describe,
+        answers={200: wire.DescribeAnswer},
+        summary="Tables and columns you can see",
+        description="How each column will come: raw or masked, and by which mask. Call it before you write SQL; the "
+        "catalogs of the database itself cannot be queried. Example: GET /v1/connections/shop?table=customers",
+        problems=(422,),
+    ),
+    Endpoint(
+        name="query_sql",
+        method="POST",
+        path="/v1/connections/{connection}/query",
+        scopes=frozenset({QUERY_SCOPE}),
+        parse=_parse_query,
+        reads_body=True,
+        signature=_query,
+        answers={200: wire.QueryAnswer, 202: wire.QueryAnswer},
+        summary="Run one SQL statement",
+        description="Runs one statement in the connection's own dialect and answers rows as you may see them: masked, "
+        "filtered, limited. 202 means that a human has to approve first: nothing ran, call get_approval with the "
+        "approval_id. A refusal says what to change. Example body: "
+        '{"sql": "SELECT id, email FROM customers WHERE region = :region LIMIT 5", "params": {"region": "north"}}',
+        problems=(408, 413, 415, 422),
+    ),
+    Endpoint(
+        name="explain_sql",
+        method="POST",
+        path="/v1/connections/{connection}/explain",
+        scopes=frozenset({QUERY_SCOPE}),
+        parse=_parse_query,
+        reads_body=True,
+        signature=_query,
+        answers={200: wire.ExplainAnswer},
+        summary="What would happen to a statement",
+        description="Decides and rewrites, runs nothing: the effect, the rules that matched, the SQL that would run, "
+        "what would be masked, and what to change to be allowed. Example body: "
+        '{"sql": "SELECT email FROM customers"}',
+        problems=(408, 413, 415, 422),
+    ),
+    Endpoint(
+        name="list_approvals",
+        method="GET",
+        path="/v1/approvals",
+        scopes=frozenset({QUERY_SCOPE, APPROVALS_SCOPE}),
+        parse=_parse_list_approvals,
+        reads_body=False,
+        signature=_list_approvals,
+        answers={200: wire.ApprovalsAnswer},
+        summary="Approvals you asked for, or may decide",
+        description="Newest first. Example: GET /v1/approvals?state=pending",
+        problems=(422,),
+    ),
+    Endpoint(
+        name="get_approval",
+        method="GET",
+        path="/v1/approvals/{approval_id}",
+        scopes=frozenset({QUERY_SCOPE, APPROVALS_SCOPE}),
+        parse=_parse_get_approval,
+        reads_body=False,
+        signature=_get_approval,
+        answers={200: wire.ApprovalAnswer},
+        summary="One approval and its state",
+        description="What was asked and which rules ask for a human. Example: GET /v1/approvals/apr_5kq2",
+        problems=(422,),
+    ),
+)
+
+
+def declare(app: FastAPI) -> None:
+    """Put every endpoint into the document of `app`."""
+    for endpoint in ENDPOINTS:
+        first = min(endpoint.answers)
+        responses: dict[int | str, dict[str, Any]] = {
+            status: {"model": model, "description": _ANSWER_TEXT[status]}
+            for status, model in endpoint.answers.items()
+            if status != first
+        }
+        for status in sorted({*_ALWAYS, *endpoint.problems}):
+            responses[status] = {
+                "description": _PROBLEM_TEXT[status],
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            }
+        app.router.add_api_route(
+            endpoint.path,
+            endpoint.signature,
+            methods=[endpoint.method],
+            operation_id=endpoint.name,
+            name=endpoint.name,
+            summary=endpoint.summary,
+            description=endpoint.description,
+            response_model=endpoint.answers[first],
+            response_description=_ANSWER_TEXT[first],
+            status_code=first,
+            responses=responses,
+            tags=[AGENTS_TAG],
+            route_class_override=DeclaredRoute,
+        )
+
+
+_ANSWER_TEXT = {
+    200: "The answer, with its receipt on the audit log",
+    202: "A human has to approve first; nothing ran",
+}
+_PROBLEM_TEXT = {
+    400: "Undecodable request",
+    401: "No valid token",
+    403: "Policy, scope or the SQL guard says no; `detail` says what to change",
+    404: "Nothing that you may know of",
+    406: "Only JSON can be answered",
+    408: "The body took too long",
+    413: "Body or result too large",
+    414: "URL too long",
+    415: "The body must be application/json",
+    422: "The request or the statement is not valid; `errors` or `detail` say where",
+    431: "Headers too large",
+    500: "A fault of the gateway",
+    503: "Database, audit log, identity provider or store unavailable: retry after Retry-After seconds",
+}

@@ -1,0 +1,177 @@
+"""From bytes to commands: everything a request can get wrong in form is found here, after authentication."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from app.api.wire import QueryBody
+from app.gateway.errors import (
+    BodyTooLarge,
+    FieldError,
+    InvalidRequest,
+    MalformedJson,
+    NotAcceptable,
+    Refused,
+    UnsupportedMediaType,
+)
+from app.gateway.query import QueryCommand
+
+_WHOLE = re.compile(r"[+]?([0-9]{1,18})(?:\.0+)?")
+_BIG = 2**53
+_query_body = TypeAdapter(QueryBody)
+
+
+def require_json(headers: Mapping[bytes, bytes]) -> None:
+    kind = headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
+    if kind != b"application/json":
+        raise UnsupportedMediaType("Send the body as JSON with `Content-Type: application/json`.")
+
+
+def require_acceptable(headers: Mapping[bytes, bytes]) -> None:
+    accept = headers.get(b"accept")
+    if accept is None or b"*/*" in accept or b"application/json" in accept:
+        return
+    kinds = {part.split(b";", 1)[0].strip().lower() for part in accept.split(b",")}
+    if kinds.isdisjoint({b"application/*", b"application/problem+json", b""}):
+        raise NotAcceptable("Answers are JSON: send `Accept: application/json`, or no Accept header.")
+
+
+def body_too_large(max_bytes: int) -> Refused:
+    return BodyTooLarge(f"The limit is {max_bytes} bytes: send less, and keep large values out of `params`.")
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Raises MalformedJson (undecodable) or InvalidRequest (not an object)."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(
+            'The body is not valid JSON in UTF-8: send an object such as {"sql": "SELECT 1"}.'
+        ) from error
+    if not isinstance(document, dict):
+        raise InvalidRequest(
+            "The body must be a JSON object.", errors=(FieldError(pointer="", detail="must be an object"),)
+        )
+    if _has_big_float(document.get("params")):
+        # orjson reads integers beyond 64 bits as floats; this parser keeps them exact.
+        exact: dict[str, Any] = from_json(body, allow_inf_nan=False)
+        return exact
+    return document
+
+
+def _has_big_float(value: Any) -> bool:
+    match value:
+        case float():
+            return abs(value) >= _BIG
+        case dict():
+            return any(_has_big_float(item) for item in value.values())
+        case list():
+            return any(_has_big_float(item) for item in value)
+        case _:
+            return False
+
+
+def query_command(connection: str, body: bytes, headers: Mapping[bytes, bytes]) -> QueryCommand:
+    require_json(headers)
+    try:
+        fields = _query_body.validate_python(json_object(body))
+    except ValidationError as error:
+        raise _misfit(error) from error
+    return QueryCommand(
+        connection=connection,
+        sql=fields.sql,
+        params=fields.params or {},
+        max_rows=fields.max_rows,
+        unmask=tuple(sorted(set(fields.unmask or ()))),
+        purpose=fields.purpose,
+        cursor=fields.cursor,
+        idempotency_key=_idempotency_key(fields.idempotency_key, headers),
+    )
+
+
+def _idempotency_key(twin: str | None, headers: Mapping[bytes, bytes]) -> str | None:
+    sent = headers.get(b"idempotency-key")
+    if sent is None:
+        return twin
+    key = sent.decode("latin-1").strip().strip('"')
+    if not 1 <= len(key) <= 255 or (twin is not None and twin != key):
+        raise InvalidRequest(
+            "Idempotency-Key must have 1 to 255 characters and agree with `idempotency_key` in the body.",
+            errors=(FieldError(pointer="header/Idempotency-Key", detail="1 to 255 characters, same as in the body"),),
+        )
+    return key
+
+
+def _misfit(error: ValidationError) -> InvalidRequest:
+    errors = tuple(
+        FieldError(pointer=_pointer(issue["loc"]), detail=str(issue["msg"]))
+        for issue in error.errors(include_input=False, include_url=False, include_context=False)[:20]
+    )
+    return InvalidRequest(
+        "The body does not fit the schema: `errors` names each field; /openapi.json has the schema.", errors=errors
+    )
+
+
+def _pointer(location: Iterable[int | str]) -> str:
+    """RFC 6901; parts that pydantic adds for union members are no fields of the body."""
+    parts = [
+        str(part) for part in location if not (isinstance(part, str) and ("[" in part or part == "function-before"))
+    ]
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+class QueryString:
+    """Declared parameters of a URL; anything else in it is an error, not silently dropped."""
+
+    def __init__(self, raw: bytes, allowed: frozenset[str]) -> None:
+        try:
+            pairs = parse_qsl(
+                raw.decode("ascii"),
+                keep_blank_values=True,
+                strict_parsing=bool(raw),
+                errors="strict",
+                max_num_fields=50,
+            )
+        except ValueError as error:
+            raise InvalidRequest(
+                "The query string cannot be decoded: use name=value pairs, percent-encoded UTF-8."
+            ) from error
+        self._values: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in allowed:
+                raise _query_error(name[:100], f"unknown; known: {', '.join(sorted(allowed)) or 'none'}")
+            if name in self._values:
+                raise _query_error(name, "given twice")
+            self._values[name] = value
+
+    def text(self, name: str, *, max_chars: int) -> str | None:
+        value = self._values.get(name)
+        if value is not None and len(value) > max_chars:
+            raise _query_error(name, f"at most {max_chars} characters")
+        return value or None
+
+    def word(self, name: str, allowed: frozenset[str]) -> str | None:
+        value = self._values.get(name)
+        if value is not None and value not in allowed:
+            raise _query_error(name, f"must be one of {', '.join(sorted(allowed))}")
+        return value
+
+    def integer(self, name: str, *, default: int, low: int, high: int) -> int:
+        value = self._values.get(name)
+        if value is None:
+            return default
+        found = _WHOLE.fullmatch(value)
+        if found is None or not low <= int(found[1]) <= high:
+            raise _query_error(name, f"must be an integer from {low} to {high}")
+        return int(found[1])
+
+
+def _query_error(name: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Query parameter {name!r}: {detail}.", errors=(FieldError(pointer=f"query/{name}", detail=detail),)
+    )

@@ -1,0 +1,255 @@
+"""What crosses the wire: request bodies are strict, answers are documented here and built by the gateway."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_SQL_CHARS = 65_536
+
+
+def whole(value: object) -> object:
+    """Integers refuse booleans and numeric strings but take 33.0, which some clients send for 33."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be an integer")  # noqa: TRY004 - pydantic wants ValueError
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class QueryBody(Body):
+    """One statement for one connection. Omitted and null mean the same."""
+
+    sql: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_SQL_CHARS,
+            description="One statement in the connection's own dialect. Prefer parameters to literals.",
+            examples=["SELECT id, name, email FROM customers WHERE region = :region ORDER BY id LIMIT 5"],
+        ),
+    ]
+    params: Annotated[
+        dict[str, Any] | None,
+        Field(
+            max_length=1000,
+            description='Values by name: {"n": 42} binds :n; {"1": 42} binds $1 or the first ?. Always bound, '
+            "never spliced into the text.",
+            examples=[{"region": "north"}],
+        ),
+    ] = None
+    max_rows: Annotated[
+        Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(whole)] | None,
+        Field(description="At most this many rows; the connection's own limit still counts.", examples=[100]),
+    ] = None
+    unmask: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200)]] | None,
+        Field(
+            max_length=50,
+            description="Labels that you need unmasked, for example pii.email. Usually waits for a human.",
+            examples=[["pii.email"]],
+        ),
+    ] = None
+    purpose: Annotated[
+        str | None,
+        Field(
+            max_length=500,
+            description="Why you need the data: approvers and auditors read it.",
+            examples=["Monthly revenue report"],
+        ),
+    ] = None
+    cursor: Annotated[
+        str | None,
+        Field(max_length=2000, description="next_cursor of the answer before, with the same sql and params."),
+    ] = None
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=255,
+            description="Same as the Idempotency-Key header: a repeated request that waits for approval gets the "
+            "approval it already has.",
+        ),
+    ] = None
+
+
+class ColumnOut(BaseModel):
+    name: str
+    type: Annotated[str, Field(description="The engine's own type name.")]
+    label: Annotated[str | None, Field(description="Class of the data, for example pii.email.")] = None
+    mask: Annotated[str | None, Field(description="How the value was masked; null: raw.")] = None
+
+
+class Receipt(BaseModel):
+    """Where this answer stands on the tamper-evident audit log."""
+
+    log: Annotated[str, Field(description="Origin of the log.")]
+    index: Annotated[int, Field(ge=0, description="Index of the entry that commits to this very answer.")]
+
+
+class QueryAnswer(BaseModel):
+    status: Literal["completed", "pending_approval"]
+    columns: list[ColumnOut]
+    rows: Annotated[
+        list[list[Any]],
+        Field(
+            description="Rows as arrays. int64 beyond 2^53 and numeric come as strings, timestamps as RFC 3339, "
+            "bytes as base64, NaN and infinities as strings."
+        ),
+    ]
+    row_count: int
+    truncated: Annotated[bool, Field(description="There are more rows than a limit lets through.")]
+    next_cursor: Annotated[str | None, Field(description="Send it as `cursor` to go on.")] = None
+    approval_id: Annotated[str | None, Field(description="Set when a human has to approve first.")] = None
+    approval_url: str | None = None
+    session_id: str | None = None
+    policy_version: str
+    retry_after_seconds: Annotated[int | None, Field(description="When to look again, while pending.")] = None
+    notice: Annotated[str | None, Field(description="What happened and what to do next, in a sentence.")] = None
+    receipt: Receipt
+
+
+class RuleOut(BaseModel):
+    file: str
+    line: int
+    subject: str
+    resource: str
+    action: str
+    effect: Literal["allow", "deny", "approve"]
+    when: str | None = None
+    side: Annotated[str, Field(description="Whom the rule matched: principal or actor.")]
+
+
+class ExplainAnswer(BaseModel):
+    effect: Literal["allow", "approve", "deny"]
+    action: str | None = None
+    rules: list[RuleOut]
+    resources: list[str]
+    rewritten_sql: Annotated[str | None, Field(description="What would run instead of your text.")] = None
+    masked_labels: list[str]
+    masks: list[str]
+    row_filtered: bool
+    estimated_rows: Annotated[
+        int | None, Field(description="The planner's estimate; null where it would tell of rows you may not see.")
+    ] = None
+    code: str | None = None
+    detail: str | None = None
+    suggestion: Annotated[str | None, Field(description="What to change to be allowed.")] = None
+    policy_version: str
+    receipt: Receipt
+
+
+class IdentityAnswer(BaseModel):
+    principal: str
+    actor: str
+    actor_chain: list[str]
+    client: str
+    issuer: str
+    roles: list[str]
+    subjects: list[str]
+    actor_subjects: list[str]
+    scopes: list[str]
+    expires_at: int
+    policy_version: str
+    receipt: Receipt
+
+
+class ConnectionOut(BaseModel):
+    name: str
+    kind: str
+    dialect: str
+    actions: list[str]
+    max_rows: int
+
+
+class ConnectionsAnswer(BaseModel):
+    connections: list[ConnectionOut]
+    next_cursor: str | None = None
+    receipt: Receipt
+
+
+class DescribedColumn(BaseModel):
+    name: str
+    type: str
+    nullable: bool
+    label: str | None = None
+    mask: str | None = None
+    comes: Literal["raw", "masked"]
+
+
+class DescribedTable(BaseModel):
+    schema_: Annotated[str, Field(alias="schema")]
+    name: str
+    kind: str
+    actions: list[str]
+    columns: list[DescribedColumn]
+    primary_key: list[str]
+    row_filtered: Annotated[bool, Field(description="You see some of its rows only.")]
+    required_predicates: Annotated[list[str], Field(description="WHERE must compare one of these columns.")]
+    max_rows: int | None = None
+
+
+class DescribeAnswer(BaseModel):
+    connection: str
+    dialect: str
+    tables: list[DescribedTable]
+    next_cursor: str | None = None
+    policy_version: str
+    receipt: Receipt
+
+
+ApprovalState = Literal[
+    "pending", "approved", "executing", "executed", "failed", "rejected", "expired", "cancelled", "revoked"
+]
+
+
+class ApprovalOut(BaseModel):
+    approval_id: str
+    approval_url: str
+    state: ApprovalState
+    created_at: str
+    expires_at: str
+    principal: str
+    actor: str
+    connection: str
+    action: str
+    resources: list[str]
+    reasons: Annotated[list[str], Field(description="The policy rules that ask, as file:line.")]
+    statement: str | None = None
+    params: dict[str, Any] | None = None
+    purpose: str | None = None
+    policy_version: str | None = None
+    digest: Annotated[str, Field(description="SHA-256 that binds exactly this request.")]
+
+
+class ApprovalAnswer(ApprovalOut):
+    receipt: Receipt
+
+
+class ApprovalsAnswer(BaseModel):
+    approvals: list[ApprovalOut]
+    next_cursor: str | None = None
+    receipt: Receipt
+
+
+class FieldErrorOut(BaseModel):
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `detail` says the next step; `code` is stable."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    trace_id: str
+    errors: list[FieldErrorOut] | None = None
+    rules: list[RuleOut] | None = None
+    suggestion: str | None = None
+    receipt: Receipt | None = None
