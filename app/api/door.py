@@ -118,6 +118,11 @@ class Door:
         watch = _Watch(receive) if body else None
         try:
             answer = await self._customs.passage(passage)
+        except asyncio.CancelledError:
+            if watch is None or not watch.client_left:
+                raise
+            # Recorded as cancelled by the pipeline, and nobody is left to answer.
+            return
         finally:
             if watch is not None:
                 watch.stop()
@@ -192,12 +197,13 @@ class Door:
 class _Watch:
     """Cancels the request's task when its client leaves, so that a statement nobody waits for ends."""
 
-    __slots__ = ("_receive", "_task", "_timer", "_watcher")
+    __slots__ = ("_receive", "_task", "_timer", "_watcher", "client_left")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
+        self.client_left = False
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
 
     def _start(self) -> None:
@@ -206,6 +212,7 @@ class _Watch:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self.client_left = True
         if self._task is not None:
             self._task.cancel()
 

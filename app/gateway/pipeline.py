@@ -76,9 +76,7 @@ class Customs:
             started=self._now(),
         )
         try:
-            if request.refused is not None:
-                raise request.refused
-            caller = await self._authenticate(request.bearer())
+            caller = await self._authenticate(request)
             record.caller = caller
             _require_scope(request.operation, caller)
             answer = await request.operation.use_case(caller, request.parse(), record)
@@ -102,7 +100,10 @@ class Customs:
         except TrailUnavailable as unavailable:
             raise unrecorded() from unavailable
 
-    async def _authenticate(self, token: str | None) -> Caller:
+    async def _authenticate(self, request: Passage) -> Caller:
+        if request.refused is not None:
+            raise request.refused
+        token = request.bearer()
         if token is None:
             raise MissingToken("Send `Authorization: Bearer <access token>`.")
         known = self._tokens.cached(token)
