@@ -22,11 +22,13 @@ from scenarios import Scenario
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
-SERVE = "from app.cli import main; main()"
+PROFILE_VARIABLE = "BENCH_PROFILE"
+"""Names the file that cProfile writes of a Douane under test; see docs/benchmarks.md."""
 MIB = 1_048_576
 POOL = 10
 START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 30.0
+LOG_TAIL_CHARS = 4_000
 LOW, HIGH = "\x01low", "\x01high"
 
 
@@ -80,7 +82,15 @@ class Contestant:
 
 
 @contextmanager
-def _running(command: list[str], *, folder: Path, name: str, env: Mapping[str, str], ready_url: str) -> Iterator[int]:
+def _running(
+    command: list[str],
+    *,
+    folder: Path,
+    name: str,
+    env: Mapping[str, str],
+    ready_url: str,
+    stop: signal.Signals = signal.SIGTERM,
+) -> Iterator[int]:
     """A server process until the block ends; its output goes to a file that is shown when it fails."""
     log_path = folder / f"{name}.log"
     with log_path.open("wb") as log:
@@ -89,14 +99,17 @@ def _running(command: list[str], *, folder: Path, name: str, env: Mapping[str, s
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not _answers(ready_url):
             if process.poll() is not None or time.monotonic() > deadline_s:
-                raise SystemExit(f"{name} did not start; the end of its log:\n{log_path.read_text()[-4000:]}")
+                raise SystemExit(f"{name} did not start.")
             time.sleep(0.05)
         yield process.pid
         if process.poll() is not None:
-            raise SystemExit(f"{name} died under load; the end of its log:\n{log_path.read_text()[-4000:]}")
+            raise SystemExit(f"{name} died under load.")
+    except SystemExit:
+        print(f"The end of the log of {name}:\n{log_path.read_text()[-LOG_TAIL_CHARS:]}", file=sys.stderr)
+        raise
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(stop)
             process.wait(timeout=STOP_TIMEOUT_S)
 
 
@@ -109,7 +122,7 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def bare(database: Postgres, folder: Path, *, name: str = "bare", rows_as: str = "objects") -> Iterator[Contestant]:
+def bare(database: Postgres, folder: Path, *, name: str = "bare", rows_as: str = "arrays") -> Iterator[Contestant]:
     port = free_port()
     command = [
         sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(HERE), "--host", "127.0.0.1", "--port", str(port),
@@ -157,10 +170,14 @@ def douane(
         }  # fmt: skip
         # JSON is YAML
         (state / "douane.yaml").write_text(json.dumps(config, indent=1))
-        command = [sys.executable, "-c", SERVE, "serve", "--config", str(state / "douane.yaml")]
+        profile = os.environ.get(PROFILE_VARIABLE)
+        profiler = ["-m", "cProfile", "-o", str(Path(profile).resolve())] if profile else []
+        command = [sys.executable, *profiler, "-m", "app.cli", "serve", "--config", str(state / "douane.yaml")]
         env = {"BENCH_DSN": database.dsn, "PYTHONPATH": str(REPOSITORY)}
         ready_url = f"http://127.0.0.1:{port}/readyz"
-        with _running(command, folder=state, name=name, env=env, ready_url=ready_url) as pid:
+        # uvicorn ends by the signal it was sent, and a profile is written only by a process that ends by itself
+        stop = signal.SIGINT if profile else signal.SIGTERM
+        with _running(command, folder=state, name=name, env=env, ready_url=ready_url, stop=stop) as pid:
             yield Contestant(
                 name=name, pid=pid, port=port, path="/v1/connections/bench/query",
                 headers={"Authorization": f"Bearer {issuer.token}"}, masked=True, named_params=True,

@@ -18,6 +18,7 @@ import uvloop
 
 COPRIME_STRIDE = 611_953
 MAX_FAULTS_KEPT = 3
+PATIENCE_S = 120
 
 
 class Run:
@@ -140,7 +141,11 @@ async def loaded(order: dict[str, Any]) -> dict[str, Any]:
     run.deadline = started_s + order["seconds"]
     for client in clients:
         client.send()
-    await run.idle.wait()
+    try:
+        async with asyncio.timeout(order["seconds"] + PATIENCE_S):
+            await run.idle.wait()
+    except TimeoutError:
+        run.fault(f"{run.busy} requests had no answer {PATIENCE_S} s after the end of the round")
     elapsed_s = time.perf_counter() - started_s
     cpu_used_s = time.process_time() - cpu_before_s
     for client in clients:
