@@ -1,0 +1,109 @@
+"""Policy files in, one immutable policy out, or every reason why not. Bytes are arguments; nothing is read here."""
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+
+from app.policy.casbin_model import MODEL_FILE, Reference, check_model, check_roles
+from app.policy.connections import ConnectionKind
+from app.policy.data_file import ConnectionData, DataDocument, data_of
+from app.policy.documents import read_document, validated
+from app.policy.findings import Finding, Level, PolicyBroken
+from app.policy.labels import MASKS_FILE, Masks, MasksDocument, masks_of
+from app.policy.loaded import LoadedPolicy, Parts
+from app.policy.rules import ADMIN_SURFACE, RULES_FILE, check_labels, check_links, read_rules
+
+MAX_RULES_BYTES = 64 * 1024 * 1024
+
+_DATA_FILE = re.compile(r"data/([^/]+)\.yaml")
+_OTHERS = re.compile(r"approvals\.yaml|budgets\.yaml|README\.md|tests/.+")
+_EXPECTED = "model.conf, policy.csv, masks.yaml, data/CONNECTION.yaml, approvals.yaml, budgets.yaml, tests/"
+
+
+def version_of(files: Mapping[str, bytes]) -> str:
+    """Hex SHA-256 over names and bytes, each with its length in front so that nothing can move between them."""
+    digest = sha256()
+    for name, data in sorted(files.items()):
+        spelled = name.encode()
+        digest.update(len(spelled).to_bytes(8, "big") + spelled + len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
+
+
+def load(files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind]) -> LoadedPolicy:
+    """`files` by path below the policy folder, with "/" between. Raises PolicyBroken with every error found."""
+    findings: list[Finding] = []
+    _check_names(files, connections, findings)
+    masks_document = read_document(MASKS_FILE, files.get(MASKS_FILE, b""), findings)
+    parsed = None if masks_document is None else validated(MasksDocument, masks_document, findings)
+    masks = Masks({}) if parsed is None else masks_of(parsed)
+    data = _read_data(files, connections, findings)
+    rules_data = files.get(RULES_FILE, b"")
+    if len(rules_data) > MAX_RULES_BYTES:
+        findings.append(_whole(RULES_FILE, "file too large", f"at most {MAX_RULES_BYTES} bytes"))
+        rules_data = b""
+    rules = read_rules(rules_data, connections, findings)
+    # What other files declare is known only when they could be read; a second finding would mislead.
+    if not any(finding.level is Level.ERROR for finding in findings):
+        check_links(rules, frozenset(s for each in data.values() for s in each.subjects), findings)
+        check_labels(rules, frozenset(masks.entries) | {x for each in data.values() for x in each.labels}, findings)
+        check_roles(rules.links, RULES_FILE, findings)
+    errors = tuple(finding for finding in findings if finding.level is Level.ERROR)
+    if errors:
+        raise PolicyBroken(tuple(sorted(errors, key=lambda found: (found.file, found.line, found.column))))
+    return LoadedPolicy(
+        Parts(
+            version=version_of(files),
+            rules=rules,
+            roles=Reference(rules, files[MODEL_FILE].decode("utf-8-sig")).roles_of(
+                dict.fromkeys(link.member for link in rules.links)
+            ),
+            masks=masks,
+            data=data,
+            connections=dict(connections),
+            warnings=tuple(findings),
+        )
+    )
+
+
+def _check_names(
+    files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind], findings: list[Finding]
+) -> None:
+    findings.extend(
+        _whole(name, "the file is missing", f"{name} in the policy folder")
+        for name in (MODEL_FILE, RULES_FILE)
+        if name not in files
+    )
+    if MODEL_FILE in files:
+        check_model(files[MODEL_FILE], findings)
+    for name in files:
+        data_file = _DATA_FILE.fullmatch(name)
+        if data_file is not None:
+            kind = connections.get(data_file[1])
+            if kind is None:
+                known = ", ".join(sorted(connections)) or "none is configured"
+                findings.append(_whole(name, f"unknown connection {data_file[1]!r}", f"one of: {known}"))
+            elif kind is not ConnectionKind.SQL:
+                findings.append(_whole(name, f"{data_file[1]} is no SQL connection", "a connection with tables"))
+        elif name not in (MODEL_FILE, RULES_FILE, MASKS_FILE) and not _OTHERS.fullmatch(name):
+            findings.append(_whole(name, "unknown file", _EXPECTED))
+    if ADMIN_SURFACE in connections:
+        findings.append(_whole(RULES_FILE, f"a connection is called {ADMIN_SURFACE!r}", "any other name"))
+
+
+def _read_data(
+    files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind], findings: list[Finding]
+) -> dict[str, ConnectionData]:
+    found = {}
+    for name, content in files.items():
+        data_file = _DATA_FILE.fullmatch(name)
+        if data_file is None or data_file[1] not in connections:
+            continue
+        document = read_document(name, content, findings)
+        parsed = None if document is None else validated(DataDocument, document, findings)
+        if document is not None and parsed is not None:
+            found[data_file[1]] = data_of(parsed, document, findings)
+    return found
+
+
+def _whole(file: str, what: str, expected: str) -> Finding:
+    return Finding(file=file, line=0, column=0, what=what, expected=expected)

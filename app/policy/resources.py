@@ -1,0 +1,154 @@
+"""Resource names and the patterns that cover them.
+
+A resource is `connection/path` or `label:name`. In a pattern `*` stands for any characters but "/" and `**` for any
+characters at all; everything else stands for itself, case and all. No IO, no knowledge of rules.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from connectors.contract import TableKey
+
+LABEL_PREFIX = "label:"
+EVERYTHING = "**"
+MAX_STARS = 6
+
+_RESERVED = re.compile(r"[%/.*\x00-\x1f]")
+_STARS = re.compile(r"\*+")
+
+
+class Width(Enum):
+    """How much a single star may take; GENERAL: there are several."""
+
+    LITERAL = 0
+    SEGMENT = 1
+    ANYTHING = 2
+    GENERAL = 3
+
+
+def _escaped(name: str) -> str:
+    return _RESERVED.sub(lambda found: f"%{ord(found[0]):02X}", name)
+
+
+def table_path(key: TableKey) -> str:
+    """`schema.table`; a name that holds "%", "/", ".", "*" or a control character has it as %XX, so that every table
+    has a path of its own and no pattern is fooled by a strange name."""
+    schema, name = key
+    return f"{_escaped(schema)}.{_escaped(name)}"
+
+
+def sql_resource(connection: str, key: TableKey) -> str:
+    """The resource of a table, view or any other relation."""
+    return f"{connection}/{table_path(key)}"
+
+
+def label_resource(label: str) -> str:
+    return LABEL_PREFIX + label
+
+
+def connection_of(resource: str) -> str:
+    """The part before the first "/"; "" for a label."""
+    return "" if resource.startswith(LABEL_PREFIX) else resource.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A resource pattern, split where an index can use it: literal head, literal tail, and what the stars may take."""
+
+    text: str
+
+    @cached_property
+    def width(self) -> Width:
+        stars = _STARS.findall(self.text)
+        if not stars:
+            return Width.LITERAL
+        if len(stars) > 1:
+            return Width.GENERAL
+        return Width.SEGMENT if stars[0] == "*" else Width.ANYTHING
+
+    @cached_property
+    def head(self) -> str:
+        return self.text.partition("*")[0]
+
+    @cached_property
+    def tail(self) -> str:
+        return self.text.rpartition("*")[2] if "*" in self.text else ""
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        parts = re.split(r"(\*+)", self.text)
+        return re.compile(
+            "".join("[^/]*" if p == "*" else "(?s:.*)" if p.startswith("**") else re.escape(p) for p in parts)
+        )
+
+    def between_fits(self, resource: str) -> bool:
+        """Whether the pattern covers a resource that is known to begin with `head` and to end with `tail`."""
+        match self.width:
+            case Width.LITERAL:
+                return resource == self.text
+            case Width.ANYTHING:
+                return True
+            case Width.SEGMENT:
+                return "/" not in resource[len(self.head) : len(resource) - len(self.tail)]
+            case Width.GENERAL:
+                return self._regex.fullmatch(resource) is not None
+
+    def covers(self, resource: str) -> bool:
+        if self.width is Width.LITERAL:
+            return resource == self.text
+        return (
+            len(resource) >= len(self.head) + len(self.tail)
+            and resource.startswith(self.head)
+            and resource.endswith(self.tail)
+            and self.between_fits(resource)
+        )
+
+
+def covers(pattern: str, resource: str) -> bool:
+    """The definition: translated character by character, without an index. The compiled index must agree with it."""
+    regex = "".join(
+        "(?s:.*)" if part.startswith("**") else "[^/]*" if part == "*" else re.escape(part)
+        for part in re.split(r"(\*+)", pattern)
+    )
+    return re.fullmatch(regex, resource) is not None
+
+
+def overlap(left: str, right: str) -> bool:
+    """Whether any resource is covered by both patterns."""
+    a, b = _tokens(left), _tokens(right)
+    below = [False] * (len(b) + 1)
+    for i in range(len(a), -1, -1):
+        row = [False] * (len(b) + 1)
+        for j in range(len(b), -1, -1):
+            row[j] = _overlap_at(a, b, i, j, row, below)
+        below = row
+    return below[0]
+
+
+def _overlap_at(a: list[str], b: list[str], i: int, j: int, row: list[bool], below: list[bool]) -> bool:
+    left = a[i] if i < len(a) else None
+    right = b[j] if j < len(b) else None
+    if left is None and right is None:
+        return True
+    star_left = left is not None and left[0] == "*"
+    star_right = right is not None and right[0] == "*"
+    if star_left and (below[j] or (right is not None and (star_right or _takes(left, right)) and row[j + 1])):
+        return True
+    if star_right and (row[j + 1] or (left is not None and (star_left or _takes(right, left)) and below[j])):
+        return True
+    return not star_left and not star_right and left is not None and left == right and below[j + 1]
+
+
+def _takes(star: str | None, character: str) -> bool:
+    return star == "**" or character != "/"
+
+
+def _tokens(pattern: str) -> list[str]:
+    return re.findall(r"\*+|[^*]", pattern, re.DOTALL)
+
+
+def surely_inside(pattern: str, outer: Pattern) -> bool:
+    """Whether `outer` covers all of `pattern`. Says no where it cannot be sure."""
+    return outer.covers(pattern.replace("**", "*/*")) and outer.covers(pattern.replace("**", ""))

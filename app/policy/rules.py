@@ -1,0 +1,271 @@
+"""policy.csv becomes rules and role links, each with its line; nothing is matched here."""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.policy.conditions import CONTEXT_NAMES, Condition, compile_condition
+from app.policy.connections import ConnectionKind
+from app.policy.decision import Action, Effect, RuleRef
+from app.policy.expression import ExpressionError
+from app.policy.findings import Finding, Level
+from app.policy.resources import EVERYTHING, LABEL_PREFIX, MAX_STARS, Pattern, covers
+
+RULES_FILE = "policy.csv"
+ANYBODY = "*"
+ANY_ACTION = "*"
+ADMIN_SURFACE = "douane"
+MAX_LINE_CHARACTERS = 4_096
+
+SUBJECT_FORM = "user:NAME, role:NAME, group:NAME, client:NAME or *"
+RESOURCE_FORM = "connection/path, label:NAME or **"
+_SUBJECT = re.compile(r"(user|role|group|client):[^\s*,\"]+")
+_CONNECTION = re.compile(r"[^\s*/:]+|\*")
+_LABEL = re.compile(r"[\w.*-]+")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """One `p` line. `fields` are the five columns as pycasbin sees them."""
+
+    line: int
+    subject: str
+    resource: Pattern
+    action: str
+    effect: Effect
+    condition: Condition | None
+
+    @property
+    def fields(self) -> tuple[str, str, str, str, str]:
+        when = "" if self.condition is None else self.condition.text
+        return (self.subject, self.resource.text, self.action, self.effect.value, when)
+
+    def reference(self, side: str) -> RuleRef:
+        return RuleRef(
+            file=RULES_FILE,
+            line=self.line,
+            subject=self.subject,
+            resource=self.resource.text,
+            action=self.action,
+            effect=self.effect,
+            when="" if self.condition is None else self.condition.text,
+            side=side,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One `g` line: `member` has `role`."""
+
+    line: int
+    member: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    rules: tuple[Rule, ...]
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    text: str
+    column: int
+
+
+class _BadLine(Exception):  # noqa: N818
+    def __init__(self, column: int, what: str, expected: str) -> None:
+        super().__init__(what)
+        self.column = column
+        self.what = what
+        self.expected = expected
+
+
+def read_rules(data: bytes, connections: Mapping[str, ConnectionKind], findings: list[Finding]) -> Rules:
+    """Every bad line is a finding; the rest is still read, so that all of them show at once."""
+    rules: list[Rule] = []
+    links: list[Link] = []
+    for line, text in _lines(data, findings):
+        try:
+            fields = _fields(text)
+            match fields[0].text:
+                case "p":
+                    rules.append(_rule(line, fields, connections, findings))
+                case "g":
+                    links.append(_link(line, fields))
+                case other:
+                    raise _BadLine(fields[0].column, f"unknown kind of line {other!r}", "p or g")  # noqa: TRY301
+        except _BadLine as bad:
+            findings.append(
+                Finding(file=RULES_FILE, line=line, column=bad.column, what=bad.what, expected=bad.expected)
+            )
+    return Rules(tuple(rules), tuple(links))
+
+
+def _lines(data: bytes, findings: list[Finding]) -> Iterator[tuple[int, str]]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as broken:
+        line = data.count(b"\n", 0, broken.start) + 1
+        findings.append(Finding(file=RULES_FILE, line=line, column=1, what="not UTF-8", expected="a file in UTF-8"))
+        return
+    for number, written in enumerate(text.split("\n"), start=1):
+        stripped = written.strip()
+        if stripped and not stripped.startswith("#"):
+            yield number, written.rstrip("\r")
+
+
+def _fields(text: str) -> list[_Field]:
+    """One line is one record: a quoted field never runs over its end."""
+    if len(text) > MAX_LINE_CHARACTERS:
+        raise _BadLine(MAX_LINE_CHARACTERS, "line too long", f"at most {MAX_LINE_CHARACTERS} characters")
+    if '"' not in text:
+        fields, at = [], 0
+        for part in text.split(","):
+            fields.append(_Field(part.strip(), at + len(part) - len(part.lstrip()) + 1))
+            at += len(part) + 1
+        return fields
+    try:
+        parts = next(csv.reader([text], skipinitialspace=True, strict=True))
+    except (csv.Error, StopIteration) as broken:
+        raise _BadLine(text.index('"') + 1, "quoting is broken", 'a closing " and "" for a quote inside') from broken
+    fields, at = [], 0
+    for part in parts:
+        found = text.find(part.replace('"', '""'), at)
+        start = max(found, at)
+        fields.append(_Field(part.strip(), start + 1))
+        at = start + len(part)
+    return fields
+
+
+def _rule(line: int, fields: list[_Field], connections: Mapping[str, ConnectionKind], findings: list[Finding]) -> Rule:
+    if len(fields) not in (5, 6):
+        raise _BadLine(
+            fields[min(len(fields) - 1, 6)].column,
+            f"a p line has {len(fields)} fields",
+            "p, subject, resource, action, effect, condition (a condition that holds a comma stands in double quotes)",
+        )
+    subject, resource, action, effect = fields[1:5]
+    if subject.text != ANYBODY and not _SUBJECT.fullmatch(subject.text):
+        raise _BadLine(subject.column, f"unknown subject {subject.text!r}", SUBJECT_FORM)
+    if action.text != ANY_ACTION and action.text not in _ACTIONS:
+        raise _BadLine(action.column, f"unknown action {action.text!r}", ", ".join(_ACTIONS) + " or *")
+    if effect.text not in _EFFECTS:
+        raise _BadLine(effect.column, f"unknown effect {effect.text!r}", ", ".join(_EFFECTS))
+    _check_resource(resource, action.text, connections)
+    condition = None
+    if len(fields) == 6 and fields[5].text:
+        condition = _condition(line, fields[5], findings)
+    return Rule(line, subject.text, Pattern(resource.text), action.text, Effect(effect.text), condition)
+
+
+_ACTIONS = tuple(action.value for action in Action)
+_EFFECTS = tuple(effect.value for effect in Effect)
+
+
+def _check_resource(resource: _Field, action: str, connections: Mapping[str, ConnectionKind]) -> None:
+    """A pattern that could never cover anything is refused: a deny that is never met protects nothing."""
+    text = resource.text
+    if text == EVERYTHING:
+        return
+    if "***" in text or text.count("*") > MAX_STARS:
+        raise _BadLine(resource.column, f"too many stars in {text!r}", f"* or **, at most {MAX_STARS} stars")
+    if text.startswith(LABEL_PREFIX):
+        if not _LABEL.fullmatch(text.removeprefix(LABEL_PREFIX)):
+            raise _BadLine(resource.column, f"malformed label {text!r}", "label:pii.email or label:pii.*")
+        if action not in (Action.UNMASK, ANY_ACTION):
+            raise _BadLine(resource.column, f"{action} does not apply to a label", "unmask, or a connection/path")
+        return
+    connection, slash, path = text.partition("/")
+    if not slash or not path or not _CONNECTION.fullmatch(connection):
+        raise _BadLine(resource.column, f"malformed resource {text!r}", RESOURCE_FORM)
+    if action == Action.UNMASK:
+        raise _BadLine(resource.column, "unmask applies to labels", "label:NAME or **")
+    if connection in ("*", ADMIN_SURFACE):
+        return
+    kind = connections.get(connection)
+    if kind is None:
+        known = ", ".join(sorted(connections)) or "none is configured"
+        raise _BadLine(resource.column, f"unknown connection {connection!r}", f"one of: {known}")
+    if kind is ConnectionKind.SQL and not _can_be_a_table(path):
+        raise _BadLine(resource.column, f"{path!r} is no table", f"{connection}/schema.table, {connection}/schema.*")
+
+
+def _can_be_a_table(path: str) -> bool:
+    return "**" in path or ("/" not in path and ("*" in path or path.count(".") == 1))
+
+
+def _condition(line: int, field: _Field, findings: list[Finding]) -> Condition:
+    try:
+        condition = _compiled_condition(field.text)
+    except ExpressionError as wrong:
+        raise _BadLine(field.column + wrong.at, f"condition: {wrong.what}", wrong.expected) from wrong
+    findings.extend(
+        Finding(
+            file=RULES_FILE,
+            line=line,
+            column=field.column,
+            what=f"condition reads unknown name {name!r}: always unknown",
+            expected=", ".join(sorted(CONTEXT_NAMES)),
+            level=Level.WARNING,
+        )
+        for name in sorted(condition.names - CONTEXT_NAMES)
+    )
+    return condition
+
+
+@lru_cache(maxsize=4_096)
+def _compiled_condition(text: str) -> Condition:
+    return compile_condition(text)
+
+
+def _link(line: int, fields: list[_Field]) -> Link:
+    if len(fields) != 3:
+        raise _BadLine(fields[-1].column, f"a g line has {len(fields)} fields", "g, member, role:NAME")
+    member, role = fields[1:]
+    if not _SUBJECT.fullmatch(member.text):
+        raise _BadLine(member.column, f"unknown member {member.text!r}", "user:, role:, group: or client: and a name")
+    if not _SUBJECT.fullmatch(role.text) or not role.text.startswith("role:"):
+        raise _BadLine(role.column, f"{role.text!r} is no role", "role:NAME")
+    return Link(line, member.text, role.text)
+
+
+def check_links(rules: Rules, known_elsewhere: frozenset[str], findings: list[Finding]) -> None:
+    """A link to a role that nothing mentions is a typing error: such a role grants nothing."""
+    known = {rule.subject for rule in rules.rules} | {link.member for link in rules.links} | known_elsewhere
+    findings.extend(
+        Finding(
+            file=RULES_FILE,
+            line=link.line,
+            column=1,
+            what=f"unknown role {link.role!r}",
+            expected="a role that some p line, g line or row filter names",
+        )
+        for link in rules.links
+        if link.role not in known
+    )
+
+
+def check_labels(rules: Rules, declared: frozenset[str], findings: list[Finding]) -> None:
+    """Labels exist by standing in masks.yaml or in a data file."""
+    for rule in rules.rules:
+        if not rule.resource.text.startswith(LABEL_PREFIX):
+            continue
+        wanted = rule.resource.text.removeprefix(LABEL_PREFIX)
+        if not any(covers(wanted, label) or ("*" in label and covers(label, wanted)) for label in declared):
+            findings.append(
+                Finding(
+                    file=RULES_FILE,
+                    line=rule.line,
+                    column=1,
+                    what=f"unknown label {wanted!r}",
+                    expected="a label of masks.yaml or of a data file",
+                )
+            )
+
+
+def conditional_names(rules: Rules) -> frozenset[str]:
+    return frozenset(name for rule in rules.rules if rule.condition is not None for name in rule.condition.names)
