@@ -23,7 +23,7 @@ class Country:
 COUNTRIES = (
     Country(
         code="DE",
-        region="emea",
+        region="north",
         currency="EUR",
         weight=22,
         postal="#####",
@@ -77,7 +77,7 @@ COUNTRIES = (
     ),
     Country(
         code="FR",
-        region="emea",
+        region="south",
         currency="EUR",
         weight=16,
         postal="#####",
@@ -129,7 +129,7 @@ COUNTRIES = (
     ),
     Country(
         code="GB",
-        region="emea",
+        region="north",
         currency="GBP",
         weight=16,
         postal="ZZ# #ZZ",
@@ -181,7 +181,7 @@ COUNTRIES = (
     ),
     Country(
         code="NL",
-        region="emea",
+        region="west",
         currency="EUR",
         weight=8,
         postal="#### ZZ",
@@ -193,7 +193,7 @@ COUNTRIES = (
     ),
     Country(
         code="US",
-        region="amer",
+        region="west",
         currency="USD",
         weight=24,
         postal="#####",
@@ -245,7 +245,7 @@ COUNTRIES = (
     ),
     Country(
         code="CA",
-        region="amer",
+        region="west",
         currency="CAD",
         weight=6,
         postal="Z#Z #Z#",
@@ -257,7 +257,7 @@ COUNTRIES = (
     ),
     Country(
         code="AU",
-        region="apac",
+        region="east",
         currency="AUD",
         weight=8,
         postal="####",

@@ -1,0 +1,186 @@
+"""The `douane` command. Each command says what it did or what to do next; an expected fault is a line, not a trace."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.settings import SettingsError, config_path, load_settings
+from app.settings.model import Settings
+from connectors.contract import Finding, Severity
+
+EXIT_FINDINGS = 1
+EXIT_USAGE = 2
+DEFAULT_STATE = Path("state/demo")
+
+cli = typer.Typer(
+    name="douane",
+    help="Customs control for the data that leaves through AI agents.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+audit = typer.Typer(no_args_is_help=True, help="The tamper-evident audit log.")
+cli.add_typer(audit, name="audit")
+
+StateDir = Annotated[Path, typer.Option("--state", metavar="DIR", help="Folder that keeps the demo's data and keys.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration file; else DOUANE_CONFIG, else ./douane.yaml."),
+]
+
+
+def fail(problem: str, code: int = EXIT_USAGE) -> NoReturn:
+    typer.echo(f"douane: {problem}", err=True)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def expected(*faults: type[Exception]) -> Iterator[None]:
+    """Faults of the operator's making end the command with their own sentence."""
+    try:
+        yield
+    except faults as fault:
+        fail(str(fault))
+
+
+def _settings(config: Path | None) -> Settings:
+    from connectors.registry import kinds
+
+    try:
+        return load_settings(config_path(config), kinds=kinds())
+    except SettingsError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        raise typer.Exit(EXIT_USAGE) from None
+
+
+@cli.command()
+def demo(
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 8080,
+    state: StateDir = DEFAULT_STATE,
+    host: Annotated[str, typer.Option(help="Loopback address to listen on; the demo serves no other.")] = "127.0.0.1",
+) -> None:
+    """Run everything embedded: a generated shop, sample policies, tokens and lines to paste."""
+    from app.demo.state import DemoStateError
+    from app.identity.demo_issuer import DemoRefused
+    from app.main import demo as run
+
+    with expected(DemoStateError, DemoRefused, OSError):
+        run(state, host, port)
+
+
+@cli.command()
+def token(
+    name: Annotated[str, typer.Argument(help="ana, sam, dee, max, ada, aud, sales-agent or ops-agent.")],
+    state: StateDir = DEFAULT_STATE,
+    on_behalf_of: Annotated[
+        str | None, typer.Option("--for", metavar="PERSON", help="The agent's token on behalf of this person.")
+    ] = None,
+) -> None:
+    """Print a demo token; `douane demo` must have run with the same --state."""
+    from app.identity.demo_issuer import DemoProfile, DemoRefused, ensure_key, token_for
+
+    with expected(DemoRefused, OSError):
+        profile = DemoProfile.load(state)
+        typer.echo(token_for(ensure_key(state), profile, name, now=time.time(), on_behalf_of=on_behalf_of))
+
+
+@cli.command()
+def serve(config: ConfigFile = None) -> None:
+    """Run the gateway; refuses to start on unsafe settings that `acknowledge` does not name."""
+    from app.main import serve as run
+
+    settings = _settings(config)
+    with expected(OSError):
+        run(settings)
+
+
+@cli.command()
+def check(
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False,
+) -> None:
+    """Probe issuers, connections, privileges and policies once. Exit code 1: something unsafe was found."""
+    from app.main import check as probe
+
+    settings = _settings(config)
+    with expected(OSError):
+        found: list[Finding] = list(probe(settings))
+    unsafe = [f for f in found if f.severity is Severity.UNSAFE]
+    if as_json:
+        typer.echo(json.dumps([{"severity": f.severity.value, "code": f.code, "text": f.text} for f in found]))
+    else:
+        for finding in sorted(found, key=lambda f: list(Severity).index(f.severity)):
+            known = " (acknowledged)" if finding in unsafe and finding.code in settings.acknowledge else ""
+            typer.echo(f"{finding.severity.value:<8} {finding.code:<26} {finding.text}{known}")
+        typer.echo(f"{len(found)} findings, {len(unsafe)} unsafe")
+    if any(f.code not in settings.acknowledge for f in unsafe):
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+@cli.command()
+def keys(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where audit.key and mask.key go.")],
+) -> None:
+    """Make the keys that a configuration refers to; keys that exist are left alone."""
+    from app.secrets.mask_keys import ensure_key_file
+    from app.store.trail_key import KeyUnusable, ensure_key
+
+    with expected(KeyUnusable, OSError):
+        ensure_key(folder / "audit.key")
+        ensure_key_file(folder / "mask.key")
+    typer.echo(f"audit: {{key: {{file: {folder / 'audit.key'}}}}}   masking: {{key: {{file: {folder / 'mask.key'}}}}}")
+
+
+@cli.command()
+def openapi(
+    agents: Annotated[bool, typer.Option("--agents", help="Only the operations that agents need.")] = False,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="YAML, as openapi.yaml in the repository.")] = False,
+) -> None:
+    """Print the OpenAPI document."""
+    from app.main import openapi_document
+
+    document = openapi_document(agents)
+    if as_yaml:
+        import yaml
+
+        typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
+    else:
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@audit.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An audit directory, or an exported copy of one.")],
+    vkey: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The log's public key, name+hash+base64; else the one in DIR.")
+    ] = None,
+) -> None:
+    """Check every entry, proof and signature; needs no running gateway. Exit code 1: the log is not sound."""
+    from app.store.trail_verify import verify_directory
+
+    if not folder.is_dir():
+        fail(f"{folder} is not a directory")
+    with expected(OSError):
+        report = verify_directory(folder, vkey)
+    typer.echo(str(report))
+    if not report.sound:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def main() -> None:
+    try:
+        cli()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
