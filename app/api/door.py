@@ -19,6 +19,7 @@ from app.gateway.errors import (
     MethodNotAllowed,
     NotFound,
     OriginNotAllowed,
+    Overloaded,
     Refused,
     SlowBody,
     UriTooLong,
@@ -30,8 +31,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MAX_URL_BYTES = 4_096
-MAX_HEADERS_BYTES = 32_768
 BODY_TIMEOUT_S = 20.0
 WATCH_AFTER_S = 0.05
 """A request that takes longer is watched for a client that leaves; quicker ones are not worth a task."""
@@ -44,6 +43,10 @@ class Entrance:
     hosts: frozenset[str]
     origins: frozenset[str]
     max_body_bytes: int
+    max_url_bytes: int
+    max_headers_bytes: int
+    max_in_flight: int
+    """More requests at once are turned away, recorded, before they cost anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class Door:
             operation = Operation(name=endpoint.name, scopes=endpoint.scopes, use_case=use_cases[endpoint.name])
             methods = self._routes.setdefault(tuple(endpoint.path.split("/")[2:]), {})
             methods[endpoint.method] = _Wired(endpoint=endpoint, operation=operation)
+        self._in_flight = 0
         self._nowhere = Operation(name="unknown", scopes=frozenset(), use_case=_never)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +91,22 @@ class Door:
         headers = dict(scope["headers"])
         wired, path_args, refused = self._match(scope["method"], scope["path"])
         refused = self._unwelcome(scope, headers) or refused
+        self._in_flight += 1
+        try:
+            await self._pass(scope, receive, send, headers, wired, path_args, refused)
+        finally:
+            self._in_flight -= 1
+
+    async def _pass(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: Mapping[bytes, bytes],
+        wired: "_Wired | None",
+        path_args: Mapping[str, str],
+        refused: Refused | None,
+    ) -> None:
         body = b""
         late: Refused | None = None
         if wired is not None and refused is None and wired.endpoint.reads_body:
@@ -150,10 +170,14 @@ class Door:
         return None, {}, NotFound("There is nothing at this path: /openapi.json lists every operation.")
 
     def _unwelcome(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Refused | None:
-        if len(scope["raw_path"] or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
-            return UriTooLong(f"The limit is {MAX_URL_BYTES} bytes of URL: send long values in the body.")
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS_BYTES:
-            return HeadersTooLarge(f"The limit is {MAX_HEADERS_BYTES} bytes of headers.")
+        if self._in_flight >= self._entrance.max_in_flight:
+            return Overloaded("Too many requests at once: retry after a moment.", retry_after_s=1)
+        if len(scope["raw_path"] or b"") + len(scope["query_string"]) > self._entrance.max_url_bytes:
+            return UriTooLong(
+                f"The limit is {self._entrance.max_url_bytes} bytes of URL: send long values in the body."
+            )
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > self._entrance.max_headers_bytes:
+            return HeadersTooLarge(f"The limit is {self._entrance.max_headers_bytes} bytes of headers.")
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if _hostname(host) not in self._entrance.hosts:
             return HostNotAllowed("This host name is not served here: use the public URL of the gateway.")

@@ -42,7 +42,7 @@ STATUS: dict[type[Refused], int] = {
     errors.IdentityProviderUnavailable: 503,
     errors.ApprovalsUnavailable: 503,
     errors.NoSpaceForAnswer: 503,
-    errors.ShuttingDown: 503,
+    errors.Overloaded: 503,
 }
 
 Challenge = Callable[[str | None, str | None, str | None], str]

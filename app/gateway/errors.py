@@ -231,9 +231,9 @@ class NoSpaceForAnswer(Refused):
     outcome = "failed"
 
 
-class ShuttingDown(Refused):
-    code = "shutting_down"
-    title = "The server is shutting down"
+class Overloaded(Refused):
+    code = "overloaded"
+    title = "Too many requests at once"
     outcome = "failed"
 
 

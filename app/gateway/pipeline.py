@@ -58,7 +58,7 @@ class Customs:
         now: Callable[[], float],
         render: Callable[[Refused, str], tuple[int, dict[str, Any], dict[str, str]]],
         report: Callable[[BaseException, str], None],
-        settled: Callable[[Record], None],
+        settled: Callable[[Record, int], None],
     ) -> None:
         self._tokens = tokens
         self._trail = trail
@@ -137,7 +137,7 @@ class Customs:
         except asyncio.CancelledError:
             answer.opening.close()
             raise
-        self._settled(record)
+        self._settled(record, answer.opening.size)
         return answer
 
     async def _record_cancelled(self, record: Record) -> None:
@@ -147,13 +147,13 @@ class Customs:
         except TrailUnavailable as unavailable:
             # Nothing was released, and nobody is left to tell; the operator is.
             self._report(unavailable, record.trace_id)
-        self._settled(record)
+        self._settled(record, 0)
 
     def _unrecorded(self, record: Record) -> Answer:
         refused = unrecorded()
         status, document, headers = self._render(refused, record.trace_id)
         record.refuse(refused, status)
-        self._settled(record)
+        self._settled(record, 0)
         answer = json_answer(status, document, media_type="application/problem+json", headers=headers)
         answer.seal_unrecorded()
         return answer

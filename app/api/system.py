@@ -1,0 +1,129 @@
+"""The surface beside the data: health, readiness, metrics, the documents, Swagger UI and the RFC 9728 metadata."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+
+from app.api.problems import Problems
+from app.gateway.errors import MethodNotAllowed, NotFound
+
+STATIC = Path(__file__).parent / "static"
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+DOCS_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """What the system routes show. `ready` maps each part to whether it works; `metadata` is served below
+    `metadata_path`; `login` (the demo's issuer) is mounted at `login_path`."""
+
+    document: Callable[[], Mapping[str, Any]]
+    agents: Callable[[], Mapping[str, Any]]
+    ready: Callable[[], Mapping[str, bool]]
+    notes: Callable[[], list[str]]
+    metrics: Callable[[], bytes]
+    metadata: Mapping[str, Any]
+    metadata_path: str
+    docs_settings: Mapping[str, Any]
+    login_path: str | None = None
+    login: Any = None
+
+
+def add_system_routes(app: FastAPI, surface: Surface, problems: Problems, trace: Callable[[bytes | None], str]) -> None:
+    """Nothing here needs a token, and nothing here tells anything about data, principals or policy."""
+
+    def json(document: Mapping[str, Any], status: int = 200) -> Response:
+        return Response(
+            orjson.dumps(document), status, {"cache-control": "no-store", **_HEADERS}, media_type="application/json"
+        )
+
+    async def healthz(_: Request) -> Response:
+        return json({"status": "ok"})
+
+    async def readyz(_: Request) -> Response:
+        parts = dict(surface.ready())
+        ok = all(parts.values())
+        document = {"status": "ready" if ok else "not_ready", "parts": parts, "notes": surface.notes()}
+        return json(document, 200 if ok else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(surface.metrics(), headers=_HEADERS, media_type=METRICS_TYPE)
+
+    async def openapi(_: Request) -> Response:
+        return json(surface.document())
+
+    async def agents(_: Request) -> Response:
+        return json(surface.agents())
+
+    async def metadata(_: Request) -> Response:
+        return json(surface.metadata)
+
+    async def docs(_: Request) -> Response:
+        return FileResponse(STATIC / "docs.html", headers={"content-security-policy": DOCS_CSP, **_HEADERS})
+
+    async def docs_settings(_: Request) -> Response:
+        return json(surface.docs_settings)
+
+    async def oauth2_redirect(_: Request) -> Response:
+        return FileResponse(STATIC / "oauth2-redirect.html", headers={"content-security-policy": DOCS_CSP, **_HEADERS})
+
+    async def static(request: Request) -> Response:
+        # Only names that exist at start are served: no path of the request ever reaches the file system.
+        file = _ASSETS.get(request.path_params["name"])
+        if file is None:
+            raise HTTPException(404)
+        return FileResponse(file, headers={"cache-control": "public, max-age=3600", **_HEADERS})
+
+    async def home(_: Request) -> Response:
+        return RedirectResponse("/docs", 307, _HEADERS)
+
+    for path, handler in (
+        ("/", home),
+        ("/healthz", healthz),
+        ("/readyz", readyz),
+        ("/metrics", metrics),
+        ("/openapi.json", openapi),
+        ("/openapi/agents.json", agents),
+        (surface.metadata_path, metadata),
+        ("/docs", docs),
+        ("/docs/settings.json", docs_settings),
+        ("/docs/oauth2-redirect", oauth2_redirect),
+        ("/static/{name:path}", static),
+    ):
+        app.router.routes.append(Route(path, handler, methods=["GET"]))
+    if surface.login is not None and surface.login_path is not None:
+        app.router.routes.append(Mount(surface.login_path, app=surface.login))
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        trace_id = trace(None)
+        if error.status_code == 405:
+            allow = (error.headers or {}).get("Allow", "GET").split(", ")
+            problem = problems.render(MethodNotAllowed(f"Use {' or '.join(allow)} here.", allow=allow), trace_id)
+        else:
+            problem = problems.render(
+                NotFound("There is nothing at this path: /openapi.json lists every operation."), trace_id
+            )
+        status, document, headers = problem
+        return Response(orjson.dumps(document), status, {**headers, **_HEADERS}, media_type="application/problem+json")
+
+    app.add_exception_handler(HTTPException, refused)
+
+
+_ASSETS = {
+    path.relative_to(STATIC).as_posix(): path
+    for path in STATIC.rglob("*")
+    if path.is_file() and path.suffix in {".js", ".css", ".png", ".svg", ".html"}
+}
