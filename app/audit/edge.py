@@ -4,7 +4,7 @@ Memory and time per entry do not depend on the length of the log. An edge is reb
 checkpoint; whoever does that compares `root()` with the signed one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from app.audit.merkle import HASH_BYTES, CompactRange, leaf_hash, root_of
 from app.audit.tiles import TILE_HEIGHT, TILE_WIDTH, BadBundle, Tile, bundle, entries_of, partial_tiles
@@ -20,14 +20,21 @@ class Edge:
         self._levels: list[list[bytes]] = [[]]
         self._entries: list[bytes] = []
 
-    def append(self, entry: bytes) -> tuple[Written, ...]:
-        """Takes the next entry; answers the full tiles and the full bundle it completes (mostly none)."""
-        self._entries.append(entry)
-        self._levels[0].append(leaf_hash(entry))
-        self.size += 1
-        return () if self.size % TILE_WIDTH else self._completed()
+    def extend(self, entries: Sequence[bytes]) -> list[Written]:
+        """Takes the next entries; answers the full tiles and bundles they complete (mostly none)."""
+        done: list[Written] = []
+        at = 0
+        while at < len(entries):
+            chunk = entries[at : at + TILE_WIDTH - self.size % TILE_WIDTH]
+            self._entries.extend(chunk)
+            self._levels[0].extend(leaf_hashes(chunk))
+            self.size += len(chunk)
+            at += len(chunk)
+            if self.size % TILE_WIDTH == 0:
+                done.extend(self._completed())
+        return done
 
-    def _completed(self) -> tuple[Written, ...]:
+    def _completed(self) -> list[Written]:
         index = self.size // TILE_WIDTH - 1
         done: list[Written] = [(Tile(level=None, index=index), bundle(self._entries))]
         self._entries.clear()
@@ -39,7 +46,7 @@ class Edge:
             self._levels[level + 1].append(root_of(hashes))
             hashes.clear()
             level, index = level + 1, index // TILE_WIDTH
-        return tuple(done)
+        return done
 
     def root(self) -> bytes:
         tree = CompactRange()

@@ -4,17 +4,22 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Replaces `path` in one step; after a crash it holds the old bytes or the new ones."""
+    place(path, data)
+    sync_directory(path.parent)
+
+
+def place(path: Path, data: bytes) -> None:
+    """`write_whole` but for the name, which is durable when its directory is synced."""
     part = path.with_name(f".{path.name}.part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
         write_all(fd, data)
         os.fsync(fd)
     finally:
         os.close(fd)
     part.replace(path)
-    sync_directory(path.parent)
 
 
 def write_all(fd: int, data: bytes) -> None:

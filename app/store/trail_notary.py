@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.audit.checkpoint import Checkpoint, sign
 from app.audit.edge import Edge, Written
-from app.audit.tiles import partial_tiles
-from app.store.trail_files import make_directory, read_or_none, sync_directory, write_all, write_whole
+from app.audit.tiles import Tile, partial_tiles
+from app.store.trail_files import make_directory, place, read_or_none, sync_directory, write_all, write_whole
 
 HISTORY_INTERVAL_S = 60.0
 
@@ -42,6 +42,7 @@ class Notary:
         self._journal_bytes = journal_bytes
         self._unwritten: list[Written] = []
         self._partials = [directory / tile.path for tile in partial_tiles(signed_size or 0)]
+        self._unsynced: set[Path] = set()
         self._history_due_s: float | None = None
         self.signed_size = signed_size
 
@@ -50,20 +51,21 @@ class Notary:
         return self._edge.size
 
     def redo(self, written: Sequence[Written]) -> None:
-        """Tiles that a recovery saw completed: written where they are missing or differ."""
-        self._unwritten.extend(written)
+        """Tiles that a recovery saw completed: written again where they are missing or differ."""
+        self._unwritten.extend(
+            (tile, data) for tile, data in written if read_or_none(self._directory / tile.path) != data
+        )
 
     def take(self, entries: Sequence[bytes], journal_bytes: int) -> None:
         """The next durable batch; `journal_bytes` is where it ends. Pure bookkeeping, cannot fail."""
-        for entry in entries:
-            self._unwritten.extend(self._edge.append(entry))
+        self._unwritten.extend(self._edge.extend(entries))
         self._journal_bytes = journal_bytes
 
     def write_tiles(self) -> None:
         """Raises OSError; what is still unwritten stays queued."""
         while self._unwritten:
             tile, data = self._unwritten[0]
-            self._write_derived(self._directory / tile.path, data)
+            self._write_derived(tile, data)
             del self._unwritten[0]
 
     def publish(self, now_s: float, *, keep: bool = False) -> None:
@@ -73,9 +75,10 @@ class Notary:
         if size == self.signed_size and not keep:
             return
         self.write_tiles()
-        partials = [self._directory / tile.path for tile, _ in self._edge.partials()]
-        for path, (_, data) in zip(partials, self._edge.partials(), strict=True):
-            self._write_derived(path, data)
+        partials = self._edge.partials()
+        for tile, data in partials:
+            self._write_derived(tile, data)
+        self._sync_directories()
         note = sign(Checkpoint(origin=self._origin, size=size, root=self._edge.root()), self._key)
         if keep or self._history_due_s is None or now_s >= self._history_due_s:
             self._remember(note)
@@ -83,7 +86,7 @@ class Notary:
         write_whole(self._directory / "checkpoint", note)
         self.signed_size = size
         write_whole(self._directory / "resume", orjson.dumps({"size": size, "journal_bytes": self._journal_bytes}))
-        self._drop_partials_but(partials)
+        self._drop_partials_but([self._directory / tile.path for tile, _ in partials])
 
     def _remember(self, note: bytes) -> None:
         path = self._directory / "checkpoints"
@@ -105,16 +108,23 @@ class Notary:
         if new:
             sync_directory(self._directory)
 
-    def _write_derived(self, path: Path, data: bytes) -> None:
-        if read_or_none(path) == data:
-            return
+    def _write_derived(self, tile: Tile, data: bytes) -> None:
+        path = self._directory / tile.path
         make_directory(path.parent)
-        write_whole(path, data)
+        place(path, data)
+        self._unsynced.add(path.parent)
+
+    def _sync_directories(self) -> None:
+        for directory in self._unsynced:
+            sync_directory(directory)
+        self._unsynced.clear()
 
     def _drop_partials_but(self, kept: Sequence[Path]) -> None:
         for path in self._partials:
             if path not in kept:
                 path.unlink(missing_ok=True)
+                if path.parent not in {other.parent for other in kept} and not any(path.parent.iterdir()):
+                    path.parent.rmdir()
         self._partials = list(kept)
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,14 +129,21 @@ class _Scan:
             if isinstance(found, Broken) or not found.sound or found.first != self.edge.size:
                 self._must_be_torn(found.offset)
                 break
-            for entry in found.entries:
-                self.tiles.extend(self.edge.append(entry))
-                self._check_head()
+            self._take(found.entries)
             self.last_batch_at, self.end = found.offset, found.end
         if self._head is not None and self.edge.size < self._head.size:
             raise TrailCorrupt(
                 f"{self._path}: truncated: {self.edge.size} entries, but {self._head.size} are signed; {_ADVICE}"
             )
+
+    def _take(self, entries: Sequence[bytes]) -> None:
+        to_head = self._head.size - self.edge.size if self._head is not None else 0
+        if 0 < to_head < len(entries):
+            self.tiles.extend(self.edge.extend(entries[:to_head]))
+            self._check_head()
+            entries = entries[to_head:]
+        self.tiles.extend(self.edge.extend(entries))
+        self._check_head()
 
     def _check_head(self) -> None:
         head = self._head
