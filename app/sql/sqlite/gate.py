@@ -1,0 +1,163 @@
+"""The SqlGuard of SQLite: what a statement touches, and what of it may run."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.policy.decision import Action
+from app.sql.sqlite.binds import Binds
+from app.sql.sqlite.columns import origins_of, resolve
+from app.sql.sqlite.lexis import Kind, fold
+from app.sql.sqlite.nodes import Definition, Expr, Query, Select, Tree, Write
+from app.sql.sqlite.placing import Placing
+from app.sql.sqlite.relations import Bound, bind, constant_tokens, names_of, table_named, unknown_table
+from app.sql.sqlite.rendering import Rendering
+from app.sql.sqlite.second_reading import agree
+from app.sql.sqlite.statements import read
+from app.sql.sqlite.templates import Shown, shown
+from app.sql.statement import Access, ParamTypes, Refusal, Rewritten, SqlRefused, Statement, Views
+from connectors.contract import Catalog, Dialect, TableKey
+
+_TOO_DEEP = "The statement nests too deeply: simplify it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What a Statement carries from `inspect` to `rewrite`."""
+
+    text: str
+    params: ParamTypes
+    tree: Tree
+    bound: Bound
+
+
+class SqliteGuard:
+    """Pure and without state: every call starts from its arguments."""
+
+    dialect = Dialect.SQLITE
+
+    def inspect(self, text: str, params: ParamTypes, catalog: Catalog) -> Statement:
+        """Raises SqlRefused."""
+        try:
+            return _inspected(text, params, catalog)
+        except RecursionError:
+            raise SqlRefused(Refusal.TOO_COMPLEX, _TOO_DEEP) from None
+
+    def rewrite(self, statement: Statement, views: Views, catalog: Catalog) -> Rewritten:
+        """Raises SqlRefused."""
+        try:
+            return _rewritten(statement.tree, views, catalog)
+        except RecursionError:
+            raise SqlRefused(Refusal.TOO_COMPLEX, _TOO_DEEP) from None
+
+
+guard = SqliteGuard()
+
+
+def _inspected(text: str, params: ParamTypes, catalog: Catalog) -> Statement:
+    tree = read(text, params)
+    bound = bind(tree, catalog)
+    action, kind, accesses = _accesses(tree, bound, catalog)
+    return Statement(
+        dialect=Dialect.SQLITE,
+        action=action,
+        accesses=accesses,
+        has_where=_has_where(tree),
+        limit=_constant_limit(tree),
+        columns=tuple(bound.columns),
+        functions=tuple(sorted(set(bound.functions.values()))),
+        kind=kind,
+        tree=_Read(text=text, params=dict(params), tree=tree, bound=bound),
+    )
+
+
+def _accesses(tree: Tree, bound: Bound, catalog: Catalog) -> tuple[Action, str, tuple[Access, ...]]:
+    reads = tuple(Access(table=key, action=Action.SELECT) for key in bound.tables)
+    match tree:
+        case Query():
+            kind = "select" if isinstance(tree.arms[0], Select) else "values"
+            return Action.SELECT, kind, reads
+        case Write(kind=kind, target=target):
+            action = Action(kind)
+            key = table_named(target, names_of(catalog)).key
+            return action, kind, (Access(table=key, action=action), *reads)
+        case Definition():
+            return Action.DDL, "ddl", (Access(table=_defined(tree, catalog), action=Action.DDL), *reads)
+
+
+def _defined(tree: Definition, catalog: Catalog) -> TableKey:
+    names = names_of(catalog)
+    wanted = fold(tree.target.name)
+    if tree.index:
+        owners = [t for t in names.values() if any(fold(index.name) == wanted for index in t.indexes)]
+        if not owners:
+            raise unknown_table(tree.target)
+        return owners[0].key
+    if tree.creates and wanted not in names and not wanted.startswith("sqlite_"):
+        return ("main", tree.target.name)
+    return table_named(tree.target, names).key
+
+
+def _has_where(tree: Tree) -> bool:
+    match tree:
+        case Query(arms=arms):
+            return all(isinstance(arm, Select) and arm.where is not None for arm in arms)
+        case Write(has_where=has_where):
+            return has_where
+        case Definition():
+            return False
+
+
+def _constant_limit(tree: Tree) -> int | None:
+    if not isinstance(tree, Query):
+        return None
+    # LIMIT a, b: the second one is the limit.
+    limit: Expr | None = tree.offset if tree.limit_sign == "," else tree.limit
+    tokens = constant_tokens(limit) if limit is not None else None
+    if tokens is None or len(tokens) != 1 or tokens[0].kind is not Kind.NUMBER or not tokens[0].text.isdigit():
+        return None
+    return int(tokens[0].text)
+
+
+def _rewritten(read_before: _Read, views: Views, catalog: Catalog) -> Rewritten:
+    tree, bound = read_before.tree, read_before.bound
+    if not isinstance(tree, Query):
+        raise SqlRefused(Refusal.STATEMENT_CLASS, "Only SELECT, VALUES and WITH can run: ask for an approval.")
+    seen = _views(bound, views, catalog)
+    resolved = resolve(tree, bound, seen)
+    mentioned = None if bound.stars else tuple(bound.columns)
+    binds = Binds()
+    placing = Placing(tree, seen, mentioned, resolved.owners, bound)
+    rendering = Rendering(read_before.text, read_before.params, bound, resolved.booleans, binds, placing.template)
+    placing.rendering = rendering
+    sql = rendering.query(tree, top=True)
+    agree(sql, Counter(placing.placed), len(binds.ordered))
+    return Rewritten(
+        sql=sql,
+        binds=binds.ordered,
+        outputs=resolved.outputs,
+        keep_scan_order=False,
+        labels=_labels(seen, mentioned),
+    )
+
+
+def _views(bound: Bound, views: Views, catalog: Catalog) -> Mapping[TableKey, Shown]:
+    seen: dict[TableKey, Shown] = {}
+    for relation, target in bound.targets.items():
+        if not isinstance(target, tuple) or target in seen:
+            continue
+        view, table = views(target), catalog.tables.get(target)
+        if view is None or table is None:
+            raise unknown_table(relation)
+        seen[target] = shown(table, view)
+    return seen
+
+
+def _labels(seen: Mapping[TableKey, Shown], mentioned: tuple[str, ...] | None) -> tuple[str, ...]:
+    reachable = (
+        column
+        for view in seen.values()
+        for name, column in view.columns.items()
+        if mentioned is None or name in mentioned
+    )
+    return tuple(sorted({name for column in reachable for kind, name in origins_of(column) if kind == "label"}))

@@ -1,0 +1,88 @@
+"""The rendered text is read again, by this grammar and by sqlglot: both must find the relations that were meant, or
+nothing runs. Every base table stands as `main`.name in a template; every other relation is one of our own CTEs."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from app.sql.sqlite.functions import ALLOWED, TABLE_FUNCTIONS
+from app.sql.sqlite.grammar import Queries
+from app.sql.sqlite.lexis import Kind, Token, fold, tokens_of
+from app.sql.sqlite.masking import PSEUDONYM_FUNCTION
+from app.sql.sqlite.nodes import Call, Relation
+from app.sql.sqlite.relations import parts
+from app.sql.sqlite.rendering import CTE_PREFIX
+from app.sql.statement import JsonType, Refusal, SqlRefused
+
+_CALLABLE = ALLOWED | TABLE_FUNCTIONS.keys() | {PSEUDONYM_FUNCTION}
+
+
+def agree(sql: str, tables: Mapping[str, int], bind_count: int) -> None:
+    """`tables`: how often each base table was meant. Raises SqlRefused(DISAGREEMENT)."""
+    tokens = tokens_of(sql, limited=False)
+    if _own(tokens, bind_count) != tables or _sqlglot(sql, tokens) != tables:
+        raise SqlRefused(Refusal.DISAGREEMENT, "Two readings of this statement differ: write it in a plainer form.")
+
+
+class _Rendered(Queries):
+    """The grammar of what we render: the caller's, and the one hint that templates use."""
+
+    __slots__ = ()
+
+    def index_hint(self) -> None:
+        self.accept("NOT", "INDEXED")
+
+
+def _own(tokens: list[Token], bind_count: int) -> Mapping[str, int] | None:
+    reader = _Rendered(tokens, {str(i + 1): JsonType.NULL for i in range(bind_count)})
+    try:
+        query = reader.query()
+    except SqlRefused:
+        return None
+    if reader.peek().kind is not Kind.END or len(reader.used_params) != bind_count:
+        return None
+    found: Counter[str] = Counter()
+    waiting: list[Any] = [query]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Relation):
+            if node.schema is not None:
+                found[node.name] += 1
+            elif not node.name.startswith(CTE_PREFIX):
+                return None
+        elif isinstance(node, Call) and fold(node.name) not in _CALLABLE:
+            return None
+        waiting.extend(parts(node))
+    return found
+
+
+def _sqlglot(sql: str, tokens: list[Token]) -> Mapping[str, int] | None:
+    try:
+        statements = sqlglot.parse(_anonymous_placeholders(sql, tokens), dialect="sqlite")
+    except SqlglotError:
+        return None
+    if len(statements) != 1 or not isinstance(statements[0], (exp.Query, exp.Values)):
+        return None
+    found: Counter[str] = Counter()
+    for table in statements[0].find_all(exp.Table):
+        if table.db == "main" and not table.catalog:
+            found[table.name] += 1
+        elif table.db or not (table.name.startswith(CTE_PREFIX) or isinstance(table.this, exp.Func)):
+            return None
+    return found
+
+
+def _anonymous_placeholders(sql: str, tokens: list[Token]) -> str:
+    """sqlglot does not know numbered placeholders."""
+    pieces = []
+    at = 0
+    for token in tokens:
+        if token.kind is Kind.PARAM:
+            pieces.append(sql[at : token.start + 1])
+            at = token.end
+    pieces.append(sql[at:])
+    return "".join(pieces)
