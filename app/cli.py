@@ -10,9 +10,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.settings import SettingsError, config_path, load_settings
+from app.settings import SettingsError, config_path, load_settings, unacknowledged
 from app.settings.model import Settings
-from connectors.contract import Finding, Severity
+from connectors.contract import Severity
 
 EXIT_FINDINGS = 1
 EXIT_USAGE = 2
@@ -50,11 +50,11 @@ def expected(*faults: type[Exception]) -> Iterator[None]:
         fail(str(fault))
 
 
-def _settings(config: Path | None) -> Settings:
+def _settings(path: Path) -> Settings:
     from connectors.registry import kinds
 
     try:
-        return load_settings(config_path(config), kinds=kinds())
+        return load_settings(path, kinds=kinds())
     except SettingsError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)
@@ -68,12 +68,24 @@ def demo(
     host: Annotated[str, typer.Option(help="Loopback address to listen on; the demo serves no other.")] = "127.0.0.1",
 ) -> None:
     """Run everything embedded: a generated shop, sample policies, tokens and lines to paste."""
-    from app.demo.state import DemoStateError
-    from app.identity.demo_issuer import DemoRefused
     from app.main import demo as run
 
-    with expected(DemoStateError, DemoRefused, OSError):
+    with starting():
         run(state, host, port)
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Every way in which a part can refuse to start; imported late, so that other commands stay quick."""
+    from app.demo.state import DemoStateError
+    from app.identity.demo_issuer import DemoRefused
+    from app.main import StartRefused
+    from app.secrets.reference import SecretMissing
+    from app.store.trail_key import KeyUnusable
+    from app.store.trail_open import TrailCorrupt
+
+    with expected(DemoStateError, DemoRefused, StartRefused, SecretMissing, KeyUnusable, TrailCorrupt, OSError):
+        yield
 
 
 @cli.command()
@@ -97,9 +109,10 @@ def serve(config: ConfigFile = None) -> None:
     """Run the gateway; refuses to start on unsafe settings that `acknowledge` does not name."""
     from app.main import serve as run
 
-    settings = _settings(config)
-    with expected(OSError):
-        run(settings)
+    path = config_path(config)
+    settings = _settings(path)
+    with starting():
+        run(settings, path)
 
 
 @cli.command()
@@ -110,18 +123,18 @@ def check(
     """Probe issuers, connections, privileges and policies once. Exit code 1: something unsafe was found."""
     from app.main import check as probe
 
-    settings = _settings(config)
-    with expected(OSError):
-        found: list[Finding] = list(probe(settings))
-    unsafe = [f for f in found if f.severity is Severity.UNSAFE]
+    settings = _settings(config_path(config))
+    with starting():
+        found = sorted(probe(settings), key=lambda finding: list(Severity).index(finding.severity))
+    blocking = unacknowledged(found, settings)
     if as_json:
-        typer.echo(json.dumps([{"severity": f.severity.value, "code": f.code, "text": f.text} for f in found]))
+        typer.echo(json.dumps([{"severity": f.severity, "code": f.code, "text": f.text} for f in found]))
     else:
-        for finding in sorted(found, key=lambda f: list(Severity).index(f.severity)):
-            known = " (acknowledged)" if finding in unsafe and finding.code in settings.acknowledge else ""
-            typer.echo(f"{finding.severity.value:<8} {finding.code:<26} {finding.text}{known}")
-        typer.echo(f"{len(found)} findings, {len(unsafe)} unsafe")
-    if any(f.code not in settings.acknowledge for f in unsafe):
+        for finding in found:
+            known = " (acknowledged)" if finding.code in settings.acknowledge else ""
+            typer.echo(f"{finding.severity:<8} {finding.code:<26} {finding.text}{known}")
+        typer.echo(f"{len(found)} findings; {len(blocking)} of them keep `douane serve` from starting")
+    if blocking:
         raise typer.Exit(EXIT_FINDINGS)
 
 
@@ -147,7 +160,7 @@ def openapi(
     """Print the OpenAPI document."""
     from app.main import openapi_document
 
-    document = openapi_document(agents)
+    document = openapi_document(agents=agents)
     if as_yaml:
         import yaml
 
@@ -158,21 +171,37 @@ def openapi(
 
 @audit.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An audit directory, or an exported copy of one.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An audit directory, or a copy of one.")],
     vkey: Annotated[
-        str | None, typer.Option(metavar="KEY", help="The log's public key, name+hash+base64; else the one in DIR.")
+        str | None, typer.Option(metavar="KEY", help="The log's public key, from a place you trust; else DIR's own.")
+    ] = None,
+    older: Annotated[
+        list[Path] | None,
+        typer.Option("--checkpoint", metavar="FILE", help="A signed checkpoint kept elsewhere; may be repeated."),
     ] = None,
 ) -> None:
-    """Check every entry, proof and signature; needs no running gateway. Exit code 1: the log is not sound."""
-    from app.store.trail_verify import verify_directory
+    """Check every entry and signature; needs no running gateway. Exit code 1: the log is not sound, 2: unusable."""
+    from app.store.trail_verify import NothingToVerify, verify_directory
 
-    if not folder.is_dir():
-        fail(f"{folder} is not a directory")
-    with expected(OSError):
-        report = verify_directory(folder, vkey)
-    typer.echo(str(report))
-    if not report.sound:
-        raise typer.Exit(EXIT_FINDINGS)
+    progress = _progress if sys.stderr.isatty() else None
+    with expected(NothingToVerify, OSError):
+        report = verify_directory(folder, vkey, progress, [path.read_bytes() for path in older or ()])
+    for log in report.logs:
+        trust = "" if log.key_given else " (key taken from the directory itself: give --vkey to rule out a forged log)"
+        state = "sound" if log.first_bad is None else "NOT SOUND"
+        typer.echo(f"{log.origin}: {state}, {log.covered} entries signed, {log.uncovered} not yet{trust}")
+        typer.echo(f"  key {log.vkey}")
+        if log.torn:
+            typer.echo("  ends in a torn write of which nothing was released")
+        first = log.first_bad
+        for finding in log.findings:
+            mark = "first bad: " if finding is first else ""
+            typer.echo(f"  {mark}{finding.problem}: {finding.text}")
+    raise typer.Exit(report.exit_code)
+
+
+def _progress(done: int, expected_entries: int) -> None:
+    typer.echo(f"\r{done:,} of {max(done, expected_entries):,} entries", err=True, nl=False)
 
 
 def main() -> None:

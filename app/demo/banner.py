@@ -2,7 +2,9 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from app.demo.state import CONNECTION, DemoState
 
@@ -36,7 +38,7 @@ def banner(state: DemoState, tokens: Mapping[str, str]) -> str:
         f"State         {state.state_dir}   (policies/ is yours to edit: a saved change counts at once)",
         "",
         "Tokens, for eight hours; more with: "
-        f"douane token NAME --state {shlex.quote(str(state.state_dir))} [--for PERSON]",
+        f"{_command()} token NAME --state {shlex.quote(str(state.state_dir))} [--for PERSON]",
         *(f"  {name:<10} {token}" for name, token in tokens.items()),
         "",
         "Paste into a shell:",
@@ -44,6 +46,12 @@ def banner(state: DemoState, tokens: Mapping[str, str]) -> str:
     for title, command in steps:
         lines += ["", f"# {title}", command]
     return "\n".join([*lines, "", "Stop with Ctrl-C.", ""])
+
+
+def _command() -> str:
+    """This installation's own command, which need not be on the PATH."""
+    beside = Path(sys.executable).with_name("douane")
+    return shlex.quote(str(beside)) if beside.exists() else "douane"
 
 
 def _post(url: str, token: str, sql: str) -> str:

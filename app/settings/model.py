@@ -203,8 +203,15 @@ Connection = Annotated[
 class Audit(Section):
     dir: FilePath
     key: SecretRef
-    """Signs checkpoints."""
+    """Signs checkpoints: an Ed25519 private key as PEM, in a file of its own."""
     origin: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
+
+    @field_validator("key", mode="after")
+    @classmethod
+    def _in_a_file(cls, value: SecretRef) -> SecretRef:
+        if value.file is None:
+            raise ValueError("the signing key must be a file: {file: PATH}; `douane keys DIR` makes one")
+        return value
 
 
 class Masking(Section):
