@@ -8,12 +8,14 @@ from typing import Any
 import orjson
 
 from app.approval.approval import Approval
+from app.approval.digest import NotBindable
 from app.gateway.answer import Answer, Spool, json_answer
 from app.gateway.connections import Catalogs, Connection
 from app.gateway.cursor import Cursors
 from app.gateway.errors import (
     AccessDenied,
     ApprovalsUnavailable,
+    InvalidRequest,
     NoSpaceForAnswer,
     Refused,
     ResultTooLarge,
@@ -249,7 +251,10 @@ class Query:
         return Answer(status=200, opening=spool, headers=headers)
 
     async def _ask(self, caller: Caller, command: QueryCommand, plan: Plan, record: Record) -> Answer:
-        approval = self._new_approval(caller, command, plan, self._now())
+        try:
+            approval = self._new_approval(caller, command, plan, self._now())
+        except NotBindable as error:
+            raise InvalidRequest("An approval cannot be bound to this request: it holds " + str(error) + ".") from error
         record.approval_id = approval.approval_id
         record.outcome = "pending_approval"
         # The intent is on the trail before the approval exists: nothing that can be approved is unrecorded.
