@@ -1,0 +1,129 @@
+"""The PostgreSQL guard: the caller's text in, a statement of our own making out. The text itself never runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.policy.decision import Action, TableView
+from app.sql.postgres.binding import Binding
+from app.sql.postgres.bounds import bounded_tokens
+from app.sql.postgres.conjuncts import check_required, conjuncts
+from app.sql.postgres.parameters import Parameters
+from app.sql.postgres.placeholders import number
+from app.sql.postgres.reader import Reader
+from app.sql.postgres.scan_order import keeps_scan_order
+from app.sql.postgres.substitution import Binds, substitute
+from app.sql.postgres.tree import PgTree, Reference, bare, bare_parse, disagreement, parsed, rendered
+from app.sql.postgres.writes import read_write
+from app.sql.statement import (
+    Access,
+    ParamTypes,
+    Refusal,
+    Rewritten,
+    SqlRefused,
+    Statement,
+    Views,
+)
+from connectors.contract import Catalog, Dialect, TableKey
+
+
+class PostgresGuard:
+    """`inspect` refuses by rules that need no policy; `rewrite` puts every table's own view in its place."""
+
+    dialect = Dialect.POSTGRES
+
+    def inspect(self, text: str, params: ParamTypes, catalog: Catalog) -> Statement:
+        numbered = number(text, bounded_tokens(text), params)
+        try:
+            return _inspected(numbered.text, numbered.names, params, catalog)
+        except SqlRefused as refused:
+            if refused.position is not None:
+                refused.position = numbered.caller_offset(refused.position)
+            raise
+        except RecursionError:
+            raise SqlRefused(
+                Refusal.TOO_COMPLEX, "The statement is nested too deeply. Simplify it or split it."
+            ) from None
+
+    def rewrite(self, statement: Statement, views: Views, catalog: Catalog) -> Rewritten:
+        if statement.action is not Action.SELECT:
+            raise SqlRefused(Refusal.STATEMENT_CLASS, "Only SELECT statements run here. Send a SELECT.")
+        source: PgTree = statement.tree
+        seen = _views_of(source.references, views)
+        binding = Binding(source, seen)
+        binding.check_suspects()
+        tree = bare(source.data)
+        found = list(conjuncts(source, tree, binding))
+        check_required(source, found, seen)
+        binds = Binds(source)
+        substitute(source, tree, found, seen, catalog, binds)
+        sql = rendered(tree)
+        if bare_parse(sql) != tree:
+            raise disagreement()
+        return Rewritten(
+            sql=sql,
+            binds=tuple(binds.all),
+            outputs=binding.outputs(),
+            keep_scan_order=keeps_scan_order(source, found, seen, catalog),
+            labels=binding.labels(),
+        )
+
+
+def _inspected(text: str, names: Sequence[str], params: ParamTypes, catalog: Catalog) -> Statement:
+    tree = parsed(text)
+    if len(tree.stmts) != 1:
+        raise SqlRefused(
+            Refusal.SEVERAL_STATEMENTS if tree.stmts else Refusal.SYNTAX,
+            "Send exactly one statement.",
+            position=tree.stmts[1].stmt_location if len(tree.stmts) > 1 else None,
+        )
+    node = tree.stmts[0].stmt
+    parameters = Parameters(names, params)
+    reader = Reader(catalog, parameters)
+    if node.WhichOneof("node") == "select_stmt":
+        return _read_select(tree, node.select_stmt, reader, parameters)
+    return read_write(tree, node, reader, parameters)
+
+
+def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters) -> Statement:
+    query = reader.read_root(select)
+    source = PgTree(
+        data=bare(tree.SerializeToString()).SerializeToString(),
+        query=query,
+        references=tuple(reader.references),
+        suspects=tuple(reader.suspects),
+        wheres=tuple(reader.wheres),
+        binds=tuple(parameters.binds),
+        grows=reader.grows,
+    )
+    limit = select.limit_count.a_const
+    return Statement(
+        dialect=Dialect.POSTGRES,
+        action=Action.SELECT,
+        accesses=accesses_of(source.references),
+        has_where=select.HasField("where_clause"),
+        limit=limit.ival.ival if limit.HasField("ival") else None,
+        columns=tuple(sorted(reader.columns)),
+        functions=tuple(sorted(reader.functions)),
+        kind="values" if select.values_lists else "select",
+        tree=source,
+    )
+
+
+def accesses_of(references: Sequence[Reference]) -> tuple[Access, ...]:
+    return tuple(dict.fromkeys(Access(table=reference.table, action=reference.action) for reference in references))
+
+
+def _views_of(references: Sequence[Reference], views: Views) -> dict[TableKey, TableView]:
+    seen: dict[TableKey, TableView] = {}
+    for reference in references:
+        view = seen.get(reference.table) or views(reference.table)
+        if view is None:
+            raise SqlRefused(
+                Refusal.UNKNOWN_TABLE,
+                f"The table {reference.alias!r} was not found. Ask the schema endpoint which tables there are.",
+            )
+        seen[reference.table] = view
+    return seen
+
+
+guard = PostgresGuard()

@@ -1,0 +1,82 @@
+"""The caller's tree with every governed table replaced by the caller's view of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.policy.decision import TableView
+from app.sql.postgres.conjuncts import Conjunct, leakproof
+from app.sql.postgres.nodes import pb
+from app.sql.postgres.template import template_text, template_tree
+from app.sql.postgres.tree import PgTree, at
+from app.sql.statement import Bind, KeyBind
+from connectors.contract import Catalog, TableKey
+
+_AND = pb.BoolExprType.Value("AND_EXPR")
+
+
+class Binds:
+    """Numbers of everything that is bound: the caller's parameters first; one number per mask key."""
+
+    def __init__(self, source: PgTree) -> None:
+        self.all: list[Bind] = list(source.binds)
+        self._keys: dict[KeyBind, int] = {}
+
+    def __call__(self, bind: Bind) -> int:
+        if isinstance(bind, KeyBind):
+            number = self._keys.get(bind)
+            if number is not None:
+                return number
+            self._keys[bind] = len(self.all) + 1
+        self.all.append(bind)
+        return len(self.all)
+
+
+def substitute(
+    source: PgTree,
+    tree: Any,
+    found: list[Conjunct],
+    views: Mapping[TableKey, TableView],
+    catalog: Catalog,
+    binds: Binds,
+) -> None:
+    """Changes `tree` in place; `found` are the conjuncts of this very tree."""
+    for index, reference in enumerate(source.references):
+        view = views[reference.table]
+        node = at(tree, reference.path[:-1])
+        pushed = []
+        if view.row_filter is not None:
+            own = (c for c in found if c.relation.reference == index)
+            pushed = [_inner(conjunct) for conjunct in own if leakproof(conjunct, view)]
+        template = template_tree(template_text(view, catalog.tables[reference.table], binds))
+        derived = node.range_subselect
+        derived.subquery.select_stmt.CopyFrom(template)
+        derived.alias.aliasname = reference.alias
+        for column in reference.columns:
+            derived.alias.colnames.add().string.sval = column
+        if pushed:
+            _and(derived.subquery.select_stmt.where_clause, pushed)
+
+
+def _inner(conjunct: Conjunct) -> Any:
+    """A copy of the conjunct as the template sees it: the table's own column name, unqualified."""
+    outer = list(conjunct.reference.fields)
+    saved = [_copy(part) for part in outer]
+    del conjunct.reference.fields[:]
+    conjunct.reference.fields.add().string.sval = conjunct.column
+    inner = _copy(conjunct.node)
+    del conjunct.reference.fields[:]
+    conjunct.reference.fields.extend(saved)
+    return inner
+
+
+def _copy(message: Any) -> Any:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
+def _and(where: Any, more: list[Any]) -> None:
+    first = [_copy(where)] if where.bool_expr.boolop != _AND else [_copy(part) for part in where.bool_expr.args]
+    where.Clear()
+    where.bool_expr.boolop = _AND
+    where.bool_expr.args.extend(first + more)

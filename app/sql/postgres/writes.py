@@ -1,0 +1,166 @@
+"""INSERT, UPDATE, DELETE and DDL: read for the decision and the approval, not rewritten."""
+
+from typing import Any
+
+from app.policy.decision import Action
+from app.sql.postgres import nodes
+from app.sql.postgres.nodes import NODE, NODES, SCALAR, Rules
+from app.sql.postgres.parameters import Parameters
+from app.sql.postgres.reader import Reader
+from app.sql.postgres.tree import PgTree, bare
+from app.sql.statement import Access, Refusal, SqlRefused, Statement
+from connectors.contract import Dialect, TableKey
+
+_RETURNING: Rules = {"exprs": NODES}
+_TARGET: Rules = {"name": SCALAR, "indirection": NODES, "val": NODE}
+_CONFLICT: Rules = {
+    "action": SCALAR,
+    "infer": {
+        "index_elems": NODES,
+        "where_clause": NODE,
+        "conname": SCALAR,
+    },
+    "target_list": NODES,
+    "where_clause": NODE,
+}
+_INSERT: Rules = {
+    "relation": SCALAR,
+    "cols": NODES,
+    "select_stmt": NODE,
+    "on_conflict_clause": _CONFLICT,
+    "returning_clause": _RETURNING,
+    "with_clause": SCALAR,
+    "override": SCALAR,
+}
+_UPDATE: Rules = {
+    "relation": SCALAR,
+    "target_list": NODES,
+    "where_clause": NODE,
+    "from_clause": SCALAR,
+    "returning_clause": _RETURNING,
+    "with_clause": SCALAR,
+}
+_DELETE: Rules = {
+    "relation": SCALAR,
+    "using_clause": SCALAR,
+    "where_clause": NODE,
+    "returning_clause": _RETURNING,
+    "with_clause": SCALAR,
+}
+WRITE_NODES: dict[str, Rules] = {
+    "res_target": _TARGET,
+    "set_to_default": {},
+    "multi_assign_ref": {"source": NODE, "colno": SCALAR, "ncolumns": SCALAR},
+    "index_elem": {"name": SCALAR, "expr": NODE, "ordering": SCALAR, "nulls_ordering": SCALAR},
+}
+_WRITES = {
+    "insert_stmt": (Action.INSERT, _INSERT, ""),
+    "update_stmt": (Action.UPDATE, _UPDATE, "from_clause"),
+    "delete_stmt": (Action.DELETE, _DELETE, "using_clause"),
+}
+
+
+def read_write(tree: Any, node: Any, reader: Reader, parameters: Parameters) -> Statement:
+    which = node.WhichOneof("node")
+    if which in _WRITES:
+        action, rules, sources = _WRITES[which]
+        message = getattr(node, which)
+        reader.read_write(message, action, rules, sources, WRITE_NODES)
+        return _statement(tree, reader, parameters, action, action.value, message)
+    tables = _ddl_tables(which, node, reader)
+    if tables is None:
+        raise SqlRefused(
+            Refusal.STATEMENT_CLASS,
+            "Only SELECT, VALUES, INSERT, UPDATE, DELETE and table DDL are understood here. Send a SELECT to read data.",
+        )
+    statement = _statement(tree, reader, parameters, Action.DDL, "ddl", None)
+    known = {access.table for access in statement.accesses if access.action is Action.DDL}
+    accesses = tuple(Access(table=key, action=Action.DDL) for key in dict.fromkeys(tables) if key not in known)
+    return Statement(
+        dialect=Dialect.POSTGRES,
+        action=Action.DDL,
+        accesses=accesses + statement.accesses,
+        has_where=False,
+        limit=None,
+        columns=statement.columns,
+        functions=statement.functions,
+        kind="ddl",
+        tree=statement.tree,
+    )
+
+
+def _statement(tree: Any, reader: Reader, parameters: Parameters, action: Action, kind: str, message: Any) -> Statement:
+    source = PgTree(
+        data=bare(tree.SerializeToString()).SerializeToString(),
+        query=None,
+        references=tuple(reader.references),
+        suspects=tuple(reader.suspects),
+        binds=tuple(parameters.binds),
+        wheres=tuple(reader.wheres),
+        grows=reader.grows,
+    )
+    return Statement(
+        dialect=Dialect.POSTGRES,
+        action=action,
+        accesses=tuple(dict.fromkeys(Access(table=one.table, action=one.action) for one in source.references)),
+        has_where=kind in ("update", "delete") and message.HasField("where_clause"),
+        limit=None,
+        columns=tuple(sorted(reader.columns)),
+        functions=tuple(sorted(reader.functions)),
+        kind=kind,
+        tree=source,
+    )
+
+
+def _ddl_tables(which: str | None, node: Any, reader: Reader) -> list[TableKey] | None:
+    """The tables a DDL statement is about; None: not DDL of this kind. Unknown ones raise."""
+    match which:
+        case "create_stmt":
+            return [_new(node.create_stmt.relation)]
+        case "view_stmt":
+            reader.read_root(node.view_stmt.query.select_stmt)
+            return [_new(node.view_stmt.view)]
+        case "create_table_as_stmt":
+            query = node.create_table_as_stmt.query
+            if query.WhichOneof("node") != "select_stmt":
+                return None
+            reader.read_root(query.select_stmt)
+            return [_new(node.create_table_as_stmt.into.rel)]
+        case "alter_table_stmt":
+            return [reader.existing(node.alter_table_stmt.relation)]
+        case "index_stmt":
+            return [reader.existing(node.index_stmt.relation)]
+        case "rename_stmt":
+            if not node.rename_stmt.HasField("relation"):
+                return None
+            return [reader.existing(node.rename_stmt.relation)]
+        case "truncate_stmt":
+            return [reader.existing(relation.range_var) for relation in node.truncate_stmt.relations]
+        case "drop_stmt":
+            return _dropped(node.drop_stmt, reader)
+        case _:
+            return None
+
+
+def _dropped(message: Any, reader: Reader) -> list[TableKey] | None:
+    kinds = {nodes.pb.ObjectType.Value(name) for name in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW")}
+    index = nodes.pb.ObjectType.Value("OBJECT_INDEX")
+    if message.remove_type not in kinds | {index}:
+        return None
+    tables = []
+    for named in message.objects:
+        parts = [item.string.sval for item in named.list.items]
+        if len(parts) > 2:
+            return None
+        schema = parts[0] if len(parts) == 2 else ""
+        if message.remove_type == index:
+            tables.append(reader.table_of_index(schema, parts[-1]))
+        else:
+            tables.append(reader.table_named(schema, parts[-1]))
+    return tables
+
+
+def _new(relation: Any) -> TableKey:
+    if relation.catalogname or relation.relpersistence == "t":
+        raise SqlRefused(Refusal.CONSTRUCT, "Temporary tables and three-part names are not allowed.")
+    return (relation.schemaname or "public", relation.relname)
