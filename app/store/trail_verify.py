@@ -15,6 +15,7 @@ from app.store.trail_history import HISTORY, LATEST, notes_of
 from app.store.trail_open import JOURNAL, VKEY
 
 OK, BAD, UNUSABLE = 0, 1, 2
+_SHOWN = 20
 
 
 class NothingToVerify(Exception):  # noqa: N818 - exit code UNUSABLE
@@ -37,14 +38,36 @@ class LogReport:
     def first_bad(self) -> Finding | None:
         return first_bad(self.findings)
 
+    def __str__(self) -> str:
+        lines = [f"{self.origin}: {self.covered} entries under a signed checkpoint"]
+        if self.uncovered:
+            lines.append(f"  {self.uncovered} more entries are durable but not yet covered by a checkpoint")
+        if self.torn:
+            lines.append("  the last write is cut short: in progress, or never acknowledged")
+        if not self.key_given:
+            lines.append(f"  key taken from the directory itself; compare it with the one you know: {self.vkey}")
+        if (bad := self.first_bad) is None:
+            lines.append("  OK")
+        else:
+            lines.append(f"  BAD: {bad.problem.value}: {bad.text}")
+            lines += [f"    also {f.problem.value}: {f.text}" for f in self.findings if f is not bad][:_SHOWN]
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     logs: tuple[LogReport, ...]
 
     @property
+    def sound(self) -> bool:
+        return not any(log.findings for log in self.logs)
+
+    @property
     def exit_code(self) -> int:
-        return BAD if any(log.findings for log in self.logs) else OK
+        return OK if self.sound else BAD
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.logs))
 
 
 def verify_directory(

@@ -1,0 +1,115 @@
+"""The engine behind the store: SQLite or PostgreSQL by URL, durable commits, migrated when it opens."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+from alembic.config import Config
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.ports import StoreUnavailable
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATION_LOCK = 0x446F75616E65  # any constant of ours; one per database
+_BUSY_TIMEOUT_MS = 10_000
+_CONNECT_TIMEOUT_S = 5
+_COMMAND_TIMEOUT_S = 10
+
+
+@asynccontextmanager
+async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """`sqlite:///path` or `postgresql://…`. Raises StoreUnavailable, ValueError for any other URL."""
+    engine = _engine(url)
+    try:
+        try:
+            async with engine.execution_options(writes=True).begin() as connection:
+                await connection.run_sync(_migrate)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreUnavailable(
+                "the store cannot be opened: check `store.url`, the server and its rights"
+            ) from error
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def _engine(url: str) -> AsyncEngine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise _unknown() from None
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed)
+        case "postgresql":
+            return _postgres(parsed)
+        case _:
+            raise _unknown()
+
+
+def _unknown() -> ValueError:
+    return ValueError("store.url is sqlite:///path or postgresql://user@host/database")
+
+
+def _sqlite(url: URL) -> AsyncEngine:
+    if not url.database or url.database == ":memory:":
+        raise _unknown()
+    _private_file(Path(url.database))
+    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes too late to isolate a read before a write
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _private_file(path: Path) -> None:
+    """Statements with their literals are in it: nobody else's to read."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: the store's file cannot be written; check the directory") from error
+
+
+def _postgres(url: URL) -> AsyncEngine:
+    if (sslmode := url.query.get("sslmode")) is not None:  # libpq's name for what asyncpg calls ssl
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
+    return create_async_engine(
+        url.set(drivername="postgresql+asyncpg"),
+        pool_size=5,
+        max_overflow=5,
+        pool_timeout=_CONNECT_TIMEOUT_S,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"timeout": _CONNECT_TIMEOUT_S, "command_timeout": _COMMAND_TIMEOUT_S},
+    )
+
+
+def _migrate(connection: Connection) -> None:
+    # Several workers start at once: SQLite's BEGIN IMMEDIATE lets one through at a time, PostgreSQL needs to be told
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, "head")

@@ -1,0 +1,190 @@
+"""One suite for every store of approvals: the fake, SQLite and PostgreSQL."""
+
+import asyncio
+import dataclasses
+import os
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from memory_approvals import MemoryApprovals
+from sqlalchemy import inspect
+from sqlalchemy.exc import OperationalError
+
+from app.approval.approval import Approval, State
+from app.approval.digest import digest_of, pending
+from app.ports import Approvals, StoreUnavailable
+from app.store.approvals import ApprovalRejected, ApprovalStore
+from app.store.database import open_engine
+from app.store.schema import STATES, metadata
+from tests.servers import postgres_server
+
+ANA = SimpleNamespace(issuer="https://idp.example/", principal="ana", actor="bot", actor_chain=("bot",), client="bot")
+
+
+def approval(number: int, *, principal: str = "ana", minute: int | None = None, params: object = None) -> Approval:
+    minute = number if minute is None else minute
+    return pending(
+        random=number.to_bytes(16, "big"),
+        created_at=f"2026-11-23T10:{minute:02d}:00.000000Z",
+        expires_at=f"2026-11-24T10:{minute:02d}:00.000000Z",
+        caller=SimpleNamespace(**{**vars(ANA), "principal": principal}),
+        connection="shop",
+        action="delete",
+        resources=("shop/public/orders", "shop/public/customers"),
+        reasons=("policy.csv:7",),
+        statement="DELETE FROM orders WHERE note = 'naïve \u0000 \U0001f600'",
+        params={"1": params},
+        unmask=(),
+        purpose=None,
+        policy_version="f" * 64,
+    )
+
+
+@pytest.fixture(scope="module")
+def postgres_url() -> Iterator[str]:
+    with postgres_server() as server:
+        yield server.dsn()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Approvals]:
+    match request.param:
+        case "memory":
+            yield MemoryApprovals()
+        case "sqlite":
+            async with ApprovalStore.open(f"sqlite:///{tmp_path}/state/douane.db") as opened:
+                yield opened
+        case _:
+            url = request.getfixturevalue("postgres_url")
+            async with ApprovalStore.open(url) as opened:
+                yield opened
+            async with open_engine(url) as engine, engine.begin() as connection:
+                await connection.exec_driver_sql("DELETE FROM approvals")
+
+
+class TestEveryStore:
+    async def test_an_approval_comes_back_as_it_was_made(self, store: Approvals) -> None:
+        made = approval(1, params=[2**70, 1.5, "\x00", {"nested": None}, True])
+        await store.create(made)
+        found = await store.get(made.approval_id)
+        assert found == made
+        assert found is not None
+        assert digest_of(found.request) == found.digest
+
+    async def test_an_unknown_approval_is_none(self, store: Approvals) -> None:
+        assert await store.get("apr_unknown") is None
+        assert await store.get("apr_\x00") is None
+        assert await store.get("' OR 1=1 --") is None
+
+    async def test_an_id_is_taken_once(self, store: Approvals) -> None:
+        made = approval(1)
+        await store.create(made)
+        with pytest.raises(ApprovalRejected):
+            await store.create(dataclasses.replace(made, principal="eve"))
+        assert await store.get(made.approval_id) == made
+
+    async def test_an_approval_ends_after_it_starts(self, store: Approvals) -> None:
+        made = approval(1)
+        with pytest.raises(ApprovalRejected):
+            await store.create(dataclasses.replace(made, expires_at=made.created_at))
+
+    async def test_pages_come_newest_first_and_join_without_gap_or_repetition(self, store: Approvals) -> None:
+        made = [approval(n, minute=n // 3) for n in range(10)]
+        for each in made:
+            await store.create(each)
+        seen: list[Approval] = []
+        before = None
+        while page := await store.page(principal=None, state=None, before=before, size=4):
+            seen += page
+            before = (page[-1].created_at, page[-1].approval_id)
+        assert seen == list(reversed(made))
+
+    async def test_a_page_holds_one_principal_and_one_state(self, store: Approvals) -> None:
+        await store.create(approval(1))
+        await store.create(approval(2, principal="eve"))
+        await store.create(dataclasses.replace(approval(3), state=State.REJECTED))
+        found = await store.page(principal="ana", state="pending", before=None, size=10)
+        assert [each.approval_id for each in found] == [approval(1).approval_id]
+        assert await store.page(principal="%", state=None, before=None, size=10) == []
+
+    async def test_many_at_once_are_all_kept(self, store: Approvals) -> None:
+        await asyncio.gather(*(store.create(approval(n)) for n in range(40)))
+        assert len(await store.page(principal=None, state=None, before=None, size=100)) == 40
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/douane.db"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+async def test_several_workers_can_open_a_new_store_at_once(url: str) -> None:
+    async with open_engine(url) as engine, engine.begin() as connection:
+        await connection.run_sync(metadata.drop_all)
+        await connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
+
+    async def worker(number: int) -> None:
+        async with ApprovalStore.open(url) as store:
+            await store.create(approval(number))
+
+    await asyncio.gather(*(worker(n) for n in range(8)))
+    async with ApprovalStore.open(url) as store:
+        assert len(await store.page(principal=None, state=None, before=None, size=100)) == 8
+
+
+async def test_the_migrations_make_the_tables_that_the_code_knows(url: str) -> None:
+    async with open_engine(url) as engine, engine.connect() as connection:
+        found = await connection.run_sync(lambda c: inspect(c).get_columns("approvals"))
+        indexes = await connection.run_sync(lambda c: inspect(c).get_indexes("approvals"))
+        checks = await connection.run_sync(lambda c: inspect(c).get_check_constraints("approvals"))
+    table = metadata.tables["approvals"]
+    assert {c["name"]: c["nullable"] for c in found} == {c.name: c.nullable for c in table.columns}
+    assert {i["name"] for i in indexes} == {i.name for i in table.indexes}
+    assert {c["name"] for c in checks} == {"ck_approvals_state", "ck_approvals_digest", "ck_approvals_lifetime"}
+    assert set(STATES) == set(State)
+
+
+async def test_a_commit_on_sqlite_survives_power_loss_settings(tmp_path: Path) -> None:
+    async with open_engine(f"sqlite:///{tmp_path}/douane.db") as engine, engine.connect() as connection:
+        assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
+        assert (await connection.exec_driver_sql("PRAGMA synchronous")).scalar() == 2
+
+
+async def test_the_store_file_is_the_owners_alone(tmp_path: Path) -> None:
+    async with ApprovalStore.open(f"sqlite:///{tmp_path}/douane.db"):
+        assert stat.S_IMODE(os.stat(tmp_path / "douane.db").st_mode) == 0o600
+
+
+async def test_a_store_that_is_gone_is_unavailable_and_says_nothing_of_the_driver(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable) as refused:
+        async with ApprovalStore.open("postgresql://ana:hunter2@127.0.0.1:1/douane"):
+            pass
+    assert "hunter2" not in str(refused.value)
+    assert "asyncpg" not in str(refused.value)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailable):
+        async with ApprovalStore.open(f"sqlite:///{tmp_path}/file/douane.db"):
+            pass
+
+
+async def test_a_broken_database_is_unavailable_not_a_crash(tmp_path: Path) -> None:
+    async with ApprovalStore.open(f"sqlite:///{tmp_path}/douane.db") as store:
+        with sqlite3.connect(tmp_path / "douane.db") as other:
+            other.execute("ALTER TABLE approvals RENAME TO gone")
+        other.close()
+        with pytest.raises(StoreUnavailable) as refused:
+            await store.get("apr_1")
+        assert isinstance(refused.value.__cause__, OperationalError)
+        assert "no such table" not in str(refused.value)
+
+
+@pytest.mark.parametrize("wrong", ["mysql://localhost/x", "sqlite://", "sqlite:///:memory:", "not a url"])
+async def test_a_url_of_another_kind_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"store\.url"):
+        async with ApprovalStore.open(wrong):
+            pass
