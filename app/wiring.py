@@ -220,7 +220,12 @@ async def gateway(settings: Settings, demo_parts: DemoParts | None = None) -> As
             intend=customs.intend,
         )
         discovery = Discovery(
-            connections=connections, policies=policies, planner=planner, cursors=cursors, now=time.time
+            connections=connections,
+            policies=policies,
+            planner=planner,
+            cursors=cursors,
+            now=time.time,
+            public_url=public_url,
         )
         desk = ApprovalDesk(approvals=store, policies=policies, cursors=cursors, public_url=public_url, now=time.time)
         app, document = application(

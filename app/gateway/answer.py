@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO, Any
+from urllib.parse import urlencode
 
 import orjson
 
@@ -98,3 +99,10 @@ def json_answer(
     spool = Spool()
     spool.add(orjson.dumps(document)[:-1])
     return Answer(status=status, opening=spool, headers=headers or {}, media_type=media_type)
+
+
+def next_link(url: str, cursor: str | None, asked: Mapping[str, str]) -> dict[str, str]:
+    """The Link header (RFC 8288) that says the same as next_cursor."""
+    if cursor is None:
+        return {}
+    return {"link": f'<{url}?{urlencode({**asked, "cursor": cursor})}>; rel="next"'}

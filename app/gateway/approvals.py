@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.approval.approval import Approval
-from app.gateway.answer import Answer, json_answer
+from app.gateway.answer import Answer, json_answer, next_link
 from app.gateway.cursor import Cursors
 from app.gateway.errors import ApprovalsUnavailable, UnknownApproval
 from app.gateway.record import Record
@@ -66,9 +66,11 @@ class ApprovalDesk:
         cursor = None
         if len(found) > len(page):
             cursor = self._cursors.issue(binding, [page[-1].created_at, page[-1].approval_id])
+        asked = {"limit": str(command.limit)} | ({} if command.state is None else {"state": command.state})
         return json_answer(
             200,
             {"approvals": [self._document(approval) for approval in page], "next_cursor": cursor},
+            headers=next_link(f"{self._public_url}/v1/approvals", cursor, asked),
         )
 
     async def get_approval(self, caller: Caller, command: GetApproval, record: Record) -> Answer:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.gateway.answer import Answer, json_answer
+from app.gateway.answer import Answer, json_answer, next_link
 from app.gateway.connections import Connection
 from app.gateway.cursor import Cursors
 from app.gateway.errors import UnknownConnection
@@ -42,12 +42,14 @@ class Discovery:
         planner: Planner,
         cursors: Cursors,
         now: Callable[[], float],
+        public_url: str,
     ) -> None:
         self._connections = connections
         self._policies = policies
         self._planner = planner
         self._cursors = cursors
         self._now = now
+        self._public_url = public_url
 
     async def identity(self, caller: Caller, command: None, record: Record) -> Answer:
         snapshot = self._policies.current
@@ -80,7 +82,7 @@ class Discovery:
             if name > after and (actions := snapshot.reachable(caller, name))
         ]
         page = usable[: command.limit]
-        more = len(usable) > len(page)
+        cursor = self._cursors.issue(binding, [page[-1][0].name]) if len(usable) > len(page) else None
         return json_answer(
             200,
             {
@@ -94,8 +96,9 @@ class Discovery:
                     }
                     for connection, actions in page
                 ],
-                "next_cursor": self._cursors.issue(binding, [page[-1][0].name]) if more else None,
+                "next_cursor": cursor,
             },
+            headers=next_link(f"{self._public_url}/v1/connections", cursor, {"limit": str(command.limit)}),
         )
 
     async def describe_connection(self, caller: Caller, command: DescribeConnection, record: Record) -> Answer:
@@ -112,16 +115,20 @@ class Discovery:
             after = (str(schema), str(name))
         keys = sorted(key for key in seen.views if key > after and _named(key, command.table))
         page = keys[: command.limit]
-        more = len(keys) > len(page)
+        cursor = None
+        if len(keys) > len(page):
+            cursor = self._cursors.issue((*binding, command.table or ""), page[-1])
+        asked = {"limit": str(command.limit)} | ({} if command.table is None else {"table": command.table})
         return json_answer(
             200,
             {
                 "connection": connection.name,
                 "dialect": connection.connector.dialect.value,
                 "tables": [_table(seen, key) for key in page],
-                "next_cursor": self._cursors.issue((*binding, command.table or ""), page[-1]) if more else None,
+                "next_cursor": cursor,
                 "policy_version": snapshot.version,
             },
+            headers=next_link(f"{self._public_url}/v1/connections/{connection.name}", cursor, asked),
         )
 
 

@@ -26,6 +26,7 @@ from app.gateway.errors import (
     WritesNotRun,
 )
 from app.gateway.faults import refusal_of
+from app.gateway.idempotency import IdempotencyKeys, Remembered
 from app.gateway.parameters import Binder
 from app.gateway.planning import Plan, Planner, Question, decide
 from app.gateway.record import Record, rule_ids
@@ -69,7 +70,7 @@ NewApproval = Callable[[Caller, QueryCommand, Plan, float], Approval]
 
 
 class Query:
-    """Holds no state of its own beyond its collaborators."""
+    """The use cases of statements; `intend` makes an intent durable before anything is stored."""
 
     def __init__(
         self,
@@ -99,8 +100,20 @@ class Query:
         self._public_url = public_url
         self._refresh_soon = refresh_soon
         self._intend = intend
+        self._idempotency = IdempotencyKeys()
 
     async def run(self, caller: Caller, command: QueryCommand, record: Record) -> Answer:
+        if command.idempotency_key is None:
+            return await self._run(caller, command, record, None)
+        request = [command.sql, dict(command.params), command.unmask, command.purpose]
+        with self._idempotency.use(
+            caller, "query_sql", command.connection, command.idempotency_key, request
+        ) as remembered:
+            return await self._run(caller, command, record, remembered)
+
+    async def _run(
+        self, caller: Caller, command: QueryCommand, record: Record, remembered: Remembered | None
+    ) -> Answer:
         snapshot = self._policies.current
         connection = self._find(caller, command.connection, snapshot, record)
         plan = await self._plan(connection, caller, snapshot, command, record)
@@ -109,7 +122,7 @@ class Query:
                 raise AccessDenied(reason, rules=rules, suggestion=_suggestion(plan, command))
             case AskFirst(rules=rules):
                 record.effect, record.rules = "approve", rule_ids(rules)
-                return await self._ask(caller, command, plan, record)
+                return await self._ask(caller, command, plan, record, remembered)
             case Allow(rules=rules):
                 record.effect, record.rules = "allow", rule_ids(rules)
                 if plan.rewritten is None:
@@ -250,7 +263,13 @@ class Query:
             headers["link"] = f'<{self._public_url}/v1/connections/{connection.name}/query>; rel="next"'
         return Answer(status=200, opening=spool, headers=headers)
 
-    async def _ask(self, caller: Caller, command: QueryCommand, plan: Plan, record: Record) -> Answer:
+    async def _ask(
+        self, caller: Caller, command: QueryCommand, plan: Plan, record: Record, remembered: Remembered | None
+    ) -> Answer:
+        known = await self._asked_before(remembered)
+        if known is not None:
+            record.approval_id, record.outcome = known.approval_id, "pending_approval"
+            return self._pending(known, plan)
         try:
             approval = self._new_approval(caller, command, plan, self._now())
         except NotBindable as error:
@@ -265,6 +284,21 @@ class Query:
             raise ApprovalsUnavailable(
                 "The request needs an approval, which cannot be stored right now: retry later.", retry_after_s=5
             ) from error
+        if remembered is not None:
+            remembered.approval_id = approval.approval_id
+        return self._pending(approval, plan)
+
+    async def _asked_before(self, remembered: Remembered | None) -> Approval | None:
+        if remembered is None or remembered.approval_id is None:
+            return None
+        try:
+            return await self._approvals.get(remembered.approval_id)
+        except StoreUnavailable as error:
+            raise ApprovalsUnavailable(
+                "The approval of this idempotency key cannot be read right now: retry later.", retry_after_s=5
+            ) from error
+
+    def _pending(self, approval: Approval, plan: Plan) -> Answer:
         url = f"{self._public_url}/v1/approvals/{approval.approval_id}"
         return json_answer(
             202,
