@@ -79,7 +79,7 @@ def starting() -> Iterator[None]:
     """Every way in which a part can refuse to start; imported late, so that other commands stay quick."""
     from app.demo.state import DemoStateError
     from app.identity.demo_issuer import DemoRefused
-    from app.main import StartRefused
+    from app.serving import StartRefused
     from app.secrets.reference import SecretMissing
     from app.store.trail_key import KeyUnusable
     from app.store.trail_open import TrailCorrupt
