@@ -1,6 +1,7 @@
 """Cursors: where a listing goes on, signed and bound to who asked for what."""
 
 import hmac
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256
@@ -41,3 +42,8 @@ class Cursors:
     def _tag(self, binding: Sequence[str], payload: bytes) -> bytes:
         bound = orjson.dumps(list(binding)) + b"\0" + payload
         return hmac.new(self._key, bound, sha256).digest()[:_TAG_BYTES]
+
+
+def digest_of_request(request: object) -> str:
+    """Equal for equal requests (any JSON value, integers of any size); not a canonical form for others to check."""
+    return sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

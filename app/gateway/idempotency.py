@@ -1,16 +1,14 @@
 """Idempotency keys: the same request twice asks a human once.
 
-Scope: principal, actor, operation and connection. Reads are safe to repeat and run again; what a key prevents is a second
-approval for one wish. Kept in this process, the newest `size` keys.
+Scope: principal, actor, operation and connection. Reads are safe to repeat and run again; what a key prevents is a
+second approval for one wish. Kept in this process, the newest `size` keys.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import orjson
-
+from app.gateway.cursor import digest_of_request
 from app.gateway.errors import IdempotencyInFlight, IdempotencyMismatch
 from app.gateway.lru import Lru
 from app.policy.caller import Caller
@@ -30,7 +28,7 @@ class IdempotencyKeys:
     @contextmanager
     def use(self, caller: Caller, operation: str, connection: str, key: str, request: object) -> Iterator[Remembered]:
         """`request` is everything that must be the same next time. Raises IdempotencyInFlight, IdempotencyMismatch."""
-        digest = hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        digest = digest_of_request(request)
         scope = (caller.issuer, caller.principal, caller.actor, operation, connection, key)
         found = self._seen.get(scope)
         if found is None:

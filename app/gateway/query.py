@@ -1,6 +1,5 @@
 """query_sql and explain_sql: one statement from text to masked rows, or to the reason why not."""
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ from app.approval.approval import Approval
 from app.approval.digest import NotBindable
 from app.gateway.answer import Answer, Spool, json_answer
 from app.gateway.connections import Catalogs, Connection
-from app.gateway.cursor import Cursors
+from app.gateway.cursor import Cursors, digest_of_request
 from app.gateway.errors import (
     AccessDenied,
     ApprovalsUnavailable,
@@ -409,11 +408,8 @@ def _narrowed(limits: Limits, max_rows: int | None, max_bytes: int | None) -> Li
 
 def _binding(caller: Caller, command: QueryCommand) -> tuple[str, ...]:
     """A cursor continues this statement, of this caller, on this connection, and nothing else."""
-    asked = orjson.dumps([command.sql, dict(command.params), command.unmask], option=orjson.OPT_SORT_KEYS)
-    return (
-        "query_sql", caller.issuer, caller.principal, caller.actor, command.connection,
-        hashlib.sha256(asked).hexdigest(),
-    )  # fmt: skip
+    asked = digest_of_request([command.sql, dict(command.params), command.unmask])
+    return ("query_sql", caller.issuer, caller.principal, caller.actor, command.connection, asked)
 
 
 def _refused(refused: SqlRefused) -> Refused:
