@@ -1,11 +1,11 @@
 """How many of the rows that an engine gave may go to the sink: skip, row cap and byte cap, one rule for all engines."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
-from connectors.contract import Limits, RowSink, Stopped
+from connectors.contract import Limits, ResultColumn, RowSink, Stopped
 
 _WORST_EXPANSION = 6
 """A control character of one byte becomes \\u0000 in JSON; every other encoding is shorter."""
@@ -19,10 +19,17 @@ class Delivery:
     The byte cap is overshot by at most the row that crosses it: encoded size is known only once the sink has it.
     """
 
-    __slots__ = ("_max_bytes", "_max_rows", "_sink", "_skip", "byte_count", "row_count", "stopped")
+    __slots__ = ("_max_bytes", "_max_rows", "_on_columns", "_sink", "_skip", "byte_count", "row_count", "stopped")
 
-    def __init__(self, sink: RowSink, limits: Limits, skip_rows: int) -> None:
+    def __init__(
+        self,
+        sink: RowSink,
+        limits: Limits,
+        skip_rows: int,
+        on_columns: Callable[[tuple[ResultColumn, ...]], None] | None = None,
+    ) -> None:
         self._sink = sink
+        self._on_columns = on_columns
         self._skip = skip_rows
         self._max_rows = limits.max_rows
         self._max_bytes = limits.max_bytes
@@ -39,6 +46,12 @@ class Delivery:
     def rows_wanted(self) -> int:
         """Rows still to read from the engine, one beyond the cap included: it tells whether there were more."""
         return self._skip + self._max_rows - self.row_count + 1
+
+    def announce(self, columns: tuple[ResultColumn, ...]) -> None:
+        """Before the first `push`; told once, however often the engine is asked."""
+        tell, self._on_columns = self._on_columns, None
+        if tell is not None:
+            tell(columns)
 
     def push(self, rows: Sequence[Sequence[Any]], raw_bytes: int, *, last: bool) -> bool:
         """False: stop reading. `raw_bytes`: what the rows took on the wire; `last`: the engine has no more rows."""
@@ -101,7 +114,7 @@ def _exceeds(value: Any, cap: int) -> bool:
         case list():
             return _list_size(value) > cap
         case orjson.Fragment():
-            return _exceeds(value.contents, cap)
+            return len(orjson.dumps(value)) > cap
         case _:
             return False
 
@@ -117,7 +130,7 @@ def _list_size(items: list[Any]) -> int:
             case list():
                 size += _list_size(item)
             case orjson.Fragment():
-                size += len(item.contents)
+                size += len(orjson.dumps(item))
             case _:
                 size += 8
     return size

@@ -143,7 +143,10 @@ class PostgresServer:
     def psql(self, sql: str, database: str = "postgres") -> str:
         """Runs SQL as the superuser; returns unaligned tuples. Not for timing."""
         done = subprocess.run(
-            [str(self._bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", self.dsn(None, None, database)],
+            [
+                str(self._bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-",
+                self.dsn(database=database),
+            ],
             input=sql.encode(), capture_output=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:

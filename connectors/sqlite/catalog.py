@@ -153,7 +153,9 @@ def _indexes(
     found = []
     listed = connection.execute("SELECT name, [unique], origin, partial FROM pragma_index_list(?)", (table,)).fetchall()
     for name, unique, origin, partial in sorted(listed):
-        parts = connection.execute("SELECT cid, name, key FROM pragma_index_xinfo(?) ORDER BY seqno", (name,)).fetchall()
+        parts = connection.execute(
+            "SELECT cid, name, key FROM pragma_index_xinfo(?) ORDER BY seqno", (name,)
+        ).fetchall()
         read = {part for cid, part, key in parts if cid >= 0 and part is not None and (key or origin != "pk")}
         if partial or any(cid == _EXPRESSION for cid, _, _ in parts):
             read.update(index_columns(definitions.get(name), columns))
@@ -167,8 +169,8 @@ def _foreign_keys(connection: sqlite3.Connection, table: str) -> tuple[ForeignKe
         'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id, seq', (table,)
     ).fetchall()
     grouped: dict[int, list[tuple[str, str, str | None]]] = {}
-    for identity, target, source, references in rows:
-        grouped.setdefault(identity, []).append((target, source, references))
+    for identity, target, source, referenced in rows:
+        grouped.setdefault(identity, []).append((target, source, referenced))
     keys = []
     for parts in grouped.values():
         target = parts[0][0]

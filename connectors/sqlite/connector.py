@@ -104,13 +104,12 @@ class SqliteConnector:
     ) -> ReadOutcome:
         worker = await self._take()
         loop = asyncio.get_running_loop()
-        delivery = Delivery(sink, limits, statement.skip_rows)
+        delivery = Delivery(sink, limits, statement.skip_rows, on_columns)
         clean = False
         try:
             wanted = min(delivery.rows_wanted, _FIRST_ROWS)
             fetched = await loop.run_in_executor(worker.thread, worker.session.start, statement, limits, wanted)
-            if on_columns is not None:
-                on_columns(fetched.columns)
+            delivery.announce(fetched.columns)
             while delivery.push(fetched.rows, fetched.raw_bytes, last=fetched.done) and not fetched.done:
                 fetched = await loop.run_in_executor(worker.thread, worker.session.more, _BATCH_ROWS)
             clean = True

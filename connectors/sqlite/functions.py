@@ -9,26 +9,27 @@ PSEUDONYM = "douane_pseudonym"
 HARMLESS = frozenset(
     (
         # core
-        "abs ceil ceiling char coalesce concat concat_ws floor format glob hex ifnull iif if instr length like likelihood "
-        "likely lower ltrim max min nullif octet_length printf quote random replace round rtrim sign soundex string_agg "
-        "substr substring trim trunc typeof unhex unicode unistr unistr_quote unlikely upper "
+        "abs ceil ceiling char coalesce concat concat_ws floor format glob hex ifnull iif if instr length "
+        "like likelihood likely lower ltrim max min nullif octet_length printf quote random replace round "
+        "rtrim sign soundex string_agg substr substring subtype trim trunc typeof unhex unicode unistr "
+        "unistr_quote unlikely upper "
+        # bounded by SQLITE_LIMIT_LENGTH
+        "randomblob zeroblob "
         # math
-        "acos acosh asin asinh atan atan2 atanh cos cosh degrees exp ln log log10 log2 mod pi pow power radians sin sinh "
-        "sqrt tan tanh "
+        "acos acosh asin asinh atan atan2 atanh cos cosh degrees exp ln log log10 log2 mod pi pow power "
+        "radians sin sinh sqrt tan tanh "
         # aggregates and windows
-        "avg count cume_dist dense_rank first_value group_concat lag last_value lead median nth_value ntile percent_rank "
-        "percentile percentile_cont percentile_disc rank row_number sum total "
+        "avg count cume_dist dense_rank first_value group_concat lag last_value lead median nth_value ntile "
+        "percent_rank percentile percentile_cont percentile_disc rank row_number sum total "
         # time
         "current_date current_time current_timestamp date datetime julianday strftime time timediff unixepoch "
         # json
-        "-> ->> json json_array json_array_length json_error_position json_extract json_group_array json_group_object "
-        "json_insert json_object json_patch json_pretty json_quote json_remove json_replace json_set json_type json_valid "
-        "jsonb jsonb_array jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert jsonb_object jsonb_patch "
-        "jsonb_remove jsonb_replace jsonb_set subtype "
-        # full-text search results
+        "-> ->> json json_array json_array_length json_error_position json_extract json_group_array "
+        "json_group_object json_insert json_object json_patch json_pretty json_quote json_remove json_replace "
+        "json_set json_type json_valid jsonb jsonb_array jsonb_extract jsonb_group_array jsonb_group_object "
+        "jsonb_insert jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set "
+        # full-text search
         "bm25 highlight match matchinfo offsets snippet "
-        # bounded by SQLITE_LIMIT_LENGTH
-        "randomblob zeroblob"
     ).split()
 ) | {PSEUDONYM}
 """A list of what may run, so that a function of a newer SQLite or of an extension is refused until somebody looked.

@@ -13,7 +13,9 @@ def probe_file(path: str) -> tuple[Finding, ...]:
         seen = os.stat(path)
     except OSError:
         return (
-            Finding(code="unreachable", severity=Severity.WARNING, text="the database file does not exist or cannot be seen"),
+            Finding(
+                code="unreachable", severity=Severity.WARNING, text="the database file does not exist or cannot be seen"
+            ),
         )
     findings = [_reachable(path)]
     if stat.S_IMODE(seen.st_mode) & stat.S_IWOTH:
