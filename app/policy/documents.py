@@ -193,10 +193,16 @@ _EXPECTED: Mapping[str, str] = {
     "list_type": "a list",
     "string_type": "text",
     "int_type": "a whole number",
-    "greater_than": "a positive number",
+    "bool_type": "true or false",
+    "greater_than": "a larger number",
+    "greater_than_equal": "a larger number",
+    "less_than_equal": "a smaller number",
+    "string_pattern_mismatch": "letters, digits, dots, dashes and underscores",
     "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
+    "model_attributes_type": "a mapping, or a word that the reference names",
+    "union_tag_not_found": "a mapping with this key",
 }
+_REFERENCE = "what docs/reference/policy.md says"
 
 
 def validated(model: type[_Model], document: Document, findings: list[Finding]) -> _Model | None:
@@ -207,6 +213,8 @@ def validated(model: type[_Model], document: Document, findings: list[Finding]) 
         for fault in invalid.errors(include_url=False, include_input=False, include_context=True):
             path = tuple(part for part in fault["loc"] if part != "[key]")
             what = fault["msg"] if fault["type"] != "extra_forbidden" else f"unknown key {path[-1]!r}"
-            expected = str(fault.get("ctx", {}).get("expected", "")) or _EXPECTED.get(fault["type"], "")
+            context = fault.get("ctx", {})
+            said = context.get("expected") or context.get("expected_tags")
+            expected = str(said) if said else _EXPECTED.get(fault["type"], _REFERENCE)
             findings.append(document.finding(path, what, expected))
     return None

@@ -7,7 +7,7 @@ characters at all; everything else stands for itself, case and all. No IO, no kn
 import re
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import lru_cache
 
 from connectors.contract import TableKey
 
@@ -16,7 +16,6 @@ EVERYTHING = "**"
 MAX_STARS = 6
 
 _RESERVED = re.compile(r"[%/.*\x00-\x1f]")
-_STARS = re.compile(r"\*+")
 
 
 class Width(Enum):
@@ -53,35 +52,21 @@ def connection_of(resource: str) -> str:
     return "" if resource.startswith(LABEL_PREFIX) else resource.partition("/")[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Pattern:
     """A resource pattern, split where an index can use it: literal head, literal tail, and what the stars may take."""
 
     text: str
+    width: Width
+    head: str
+    tail: str
 
-    @cached_property
-    def width(self) -> Width:
-        stars = _STARS.findall(self.text)
-        if not stars:
-            return Width.LITERAL
-        if len(stars) > 1:
-            return Width.GENERAL
-        return Width.SEGMENT if stars[0] == "*" else Width.ANYTHING
-
-    @cached_property
-    def head(self) -> str:
-        return self.text.partition("*")[0]
-
-    @cached_property
-    def tail(self) -> str:
-        return self.text.rpartition("*")[2] if "*" in self.text else ""
-
-    @cached_property
-    def _regex(self) -> re.Pattern[str]:
-        parts = re.split(r"(\*+)", self.text)
-        return re.compile(
-            "".join("[^/]*" if p == "*" else "(?s:.*)" if p.startswith("**") else re.escape(p) for p in parts)
-        )
+    def __init__(self, text: str) -> None:
+        first, last = text.find("*"), text.rfind("*")
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "width", _width(text, first, last))
+        object.__setattr__(self, "head", text if first < 0 else text[:first])
+        object.__setattr__(self, "tail", "" if first < 0 else text[last + 1 :])
 
     def between_fits(self, resource: str) -> bool:
         """Whether the pattern covers a resource that is known to begin with `head` and to end with `tail`."""
@@ -93,7 +78,7 @@ class Pattern:
             case Width.SEGMENT:
                 return "/" not in resource[len(self.head) : len(resource) - len(self.tail)]
             case Width.GENERAL:
-                return self._regex.fullmatch(resource) is not None
+                return _translated(self.text).fullmatch(resource) is not None
 
     def covers(self, resource: str) -> bool:
         if self.width is Width.LITERAL:
@@ -106,13 +91,27 @@ class Pattern:
         )
 
 
-def covers(pattern: str, resource: str) -> bool:
-    """The definition: translated character by character, without an index. The compiled index must agree with it."""
-    regex = "".join(
-        "(?s:.*)" if part.startswith("**") else "[^/]*" if part == "*" else re.escape(part)
-        for part in re.split(r"(\*+)", pattern)
+def _width(text: str, first: int, last: int) -> Width:
+    if first < 0:
+        return Width.LITERAL
+    if first == last:
+        return Width.SEGMENT
+    return Width.ANYTHING if last == first + 1 else Width.GENERAL
+
+
+@lru_cache(maxsize=8_192)
+def _translated(pattern: str) -> re.Pattern[str]:
+    return re.compile(
+        "".join(
+            "(?s:.*)" if part.startswith("**") else "[^/]*" if part == "*" else re.escape(part)
+            for part in re.split(r"(\*+)", pattern)
+        )
     )
-    return re.fullmatch(regex, resource) is not None
+
+
+def covers(pattern: str, resource: str) -> bool:
+    """The definition: a translation, without heads, tails or an index. The compiled index must agree with it."""
+    return _translated(pattern).fullmatch(resource) is not None
 
 
 def overlap(left: str, right: str) -> bool:

@@ -70,16 +70,13 @@ class Rules:
     links: tuple[Link, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    text: str
-    column: int
-
-
 class _BadLine(Exception):  # noqa: N818
-    def __init__(self, column: int, what: str, expected: str) -> None:
+    """`field` counts from 0; `offset` is within the field."""
+
+    def __init__(self, field: int, what: str, expected: str, offset: int = 0) -> None:
         super().__init__(what)
-        self.column = column
+        self.field = field
+        self.offset = offset
         self.what = what
         self.expected = expected
 
@@ -91,18 +88,20 @@ def read_rules(data: bytes, connections: Mapping[str, ConnectionKind], findings:
     for line, text in _lines(data, findings):
         try:
             fields = _fields(text)
-            match fields[0].text:
+            match fields[0]:
                 case "p":
-                    rules.append(_rule(line, fields, connections, findings))
+                    rules.append(_rule(line, fields, connections))
                 case "g":
                     links.append(_link(line, fields))
                 case other:
-                    raise _BadLine(fields[0].column, f"unknown kind of line {other!r}", "p or g")  # noqa: TRY301
+                    raise _BadLine(0, f"unknown kind of line {other!r}", "p or g")  # noqa: TRY301
         except _BadLine as bad:
             findings.append(
-                Finding(file=RULES_FILE, line=line, column=bad.column, what=bad.what, expected=bad.expected)
+                Finding(file=RULES_FILE, line=line, column=_column(text, bad), what=bad.what, expected=bad.expected)
             )
-    return Rules(tuple(rules), tuple(links))
+    found = Rules(tuple(rules), tuple(links))
+    findings.extend(_unknown_names(found))
+    return found
 
 
 def _lines(data: bytes, findings: list[Finding]) -> Iterator[tuple[int, str]]:
@@ -118,103 +117,107 @@ def _lines(data: bytes, findings: list[Finding]) -> Iterator[tuple[int, str]]:
             yield number, written.rstrip("\r")
 
 
-def _fields(text: str) -> list[_Field]:
+def _fields(text: str) -> list[str]:
     """One line is one record: a quoted field never runs over its end."""
     if len(text) > MAX_LINE_CHARACTERS:
-        raise _BadLine(MAX_LINE_CHARACTERS, "line too long", f"at most {MAX_LINE_CHARACTERS} characters")
+        raise _BadLine(0, "line too long", f"at most {MAX_LINE_CHARACTERS} characters")
     if '"' not in text:
-        fields, at = [], 0
-        for part in text.split(","):
-            fields.append(_Field(part.strip(), at + len(part) - len(part.lstrip()) + 1))
-            at += len(part) + 1
-        return fields
+        return [part.strip() for part in text.split(",")]
     try:
-        parts = next(csv.reader([text], skipinitialspace=True, strict=True))
+        return [part.strip() for part in next(csv.reader([text], skipinitialspace=True, strict=True))]
     except (csv.Error, StopIteration) as broken:
-        raise _BadLine(text.index('"') + 1, "quoting is broken", 'a closing " and "" for a quote inside') from broken
-    fields, at = [], 0
-    for part in parts:
-        found = text.find(part.replace('"', '""'), at)
-        start = max(found, at)
-        fields.append(_Field(part.strip(), start + 1))
-        at = start + len(part)
-    return fields
+        raise _BadLine(0, "quoting is broken", 'a closing " and "" for a quote inside') from broken
 
 
-def _rule(line: int, fields: list[_Field], connections: Mapping[str, ConnectionKind], findings: list[Finding]) -> Rule:
+def _column(text: str, bad: _BadLine) -> int:
+    """Where the field begins, from 1: commas inside quotes do not count."""
+    at, quoted = 0, False
+    for _ in range(bad.field):
+        while at < len(text) and (quoted or text[at] != ","):
+            quoted ^= text[at] == '"'
+            at += 1
+        at += 1
+    while at < len(text) and text[at] in ' "':
+        at += 1
+    return min(at + bad.offset, len(text)) + 1
+
+
+def _rule(line: int, fields: list[str], connections: Mapping[str, ConnectionKind]) -> Rule:
     if len(fields) not in (5, 6):
         raise _BadLine(
-            fields[min(len(fields) - 1, 6)].column,
+            len(fields) - 1,
             f"a p line has {len(fields)} fields",
             "p, subject, resource, action, effect, condition (a condition that holds a comma stands in double quotes)",
         )
-    subject, resource, action, effect = fields[1:5]
-    if subject.text != ANYBODY and not _SUBJECT.fullmatch(subject.text):
-        raise _BadLine(subject.column, f"unknown subject {subject.text!r}", SUBJECT_FORM)
-    if action.text != ANY_ACTION and action.text not in _ACTIONS:
-        raise _BadLine(action.column, f"unknown action {action.text!r}", ", ".join(_ACTIONS) + " or *")
-    if effect.text not in _EFFECTS:
-        raise _BadLine(effect.column, f"unknown effect {effect.text!r}", ", ".join(_EFFECTS))
-    _check_resource(resource, action.text, connections)
-    condition = None
-    if len(fields) == 6 and fields[5].text:
-        condition = _condition(line, fields[5], findings)
-    return Rule(line, subject.text, Pattern(resource.text), action.text, Effect(effect.text), condition)
+    _, subject, resource, action, effect = fields[:5]
+    if subject != ANYBODY and not _SUBJECT.fullmatch(subject):
+        raise _BadLine(1, f"unknown subject {subject!r}", SUBJECT_FORM)
+    if action not in _ACTIONS:
+        raise _BadLine(3, f"unknown action {action!r}", ", ".join(_ACTIONS))
+    if effect not in _EFFECTS:
+        raise _BadLine(4, f"unknown effect {effect!r}", ", ".join(_EFFECTS))
+    pattern = _pattern(resource, action, connections)
+    condition = _condition(fields[5]) if len(fields) == 6 and fields[5] else None
+    return Rule(line, subject, pattern, action, _EFFECTS[effect], condition)
 
 
-_ACTIONS = tuple(action.value for action in Action)
-_EFFECTS = tuple(effect.value for effect in Effect)
+_ACTIONS = (*(action.value for action in Action), ANY_ACTION)
+_EFFECTS = {effect.value: effect for effect in Effect}
 
 
-def _check_resource(resource: _Field, action: str, connections: Mapping[str, ConnectionKind]) -> None:
+def _pattern(text: str, action: str, connections: Mapping[str, ConnectionKind]) -> Pattern:
     """A pattern that could never cover anything is refused: a deny that is never met protects nothing."""
-    text = resource.text
-    if text == EVERYTHING:
-        return
-    if "***" in text or text.count("*") > MAX_STARS:
-        raise _BadLine(resource.column, f"too many stars in {text!r}", f"* or **, at most {MAX_STARS} stars")
     if text.startswith(LABEL_PREFIX):
         if not _LABEL.fullmatch(text.removeprefix(LABEL_PREFIX)):
-            raise _BadLine(resource.column, f"malformed label {text!r}", "label:pii.email or label:pii.*")
+            raise _BadLine(2, f"malformed label {text!r}", "label:pii.email or label:pii.*")
         if action not in (Action.UNMASK, ANY_ACTION):
-            raise _BadLine(resource.column, f"{action} does not apply to a label", "unmask, or a connection/path")
-        return
+            raise _BadLine(2, f"{action} does not apply to a label", "unmask, or a connection/path")
+    elif text != EVERYTHING:
+        _check_place(text, action, connections)
+    if "***" in text or text.count("*") > MAX_STARS:
+        raise _BadLine(2, f"too many stars in {text!r}", f"* or **, at most {MAX_STARS} stars")
+    return Pattern(text)
+
+
+def _check_place(text: str, action: str, connections: Mapping[str, ConnectionKind]) -> None:
     connection, slash, path = text.partition("/")
     if not slash or not path or not _CONNECTION.fullmatch(connection):
-        raise _BadLine(resource.column, f"malformed resource {text!r}", RESOURCE_FORM)
+        raise _BadLine(2, f"malformed resource {text!r}", RESOURCE_FORM)
     if action == Action.UNMASK:
-        raise _BadLine(resource.column, "unmask applies to labels", "label:NAME or **")
+        raise _BadLine(2, "unmask applies to labels", "label:NAME or **")
     if connection in ("*", ADMIN_SURFACE):
         return
     kind = connections.get(connection)
     if kind is None:
         known = ", ".join(sorted(connections)) or "none is configured"
-        raise _BadLine(resource.column, f"unknown connection {connection!r}", f"one of: {known}")
+        raise _BadLine(2, f"unknown connection {connection!r}", f"one of: {known}")
     if kind is ConnectionKind.SQL and not _can_be_a_table(path):
-        raise _BadLine(resource.column, f"{path!r} is no table", f"{connection}/schema.table, {connection}/schema.*")
+        raise _BadLine(2, f"{path!r} is no table", f"{connection}/schema.table, {connection}/schema.*")
 
 
 def _can_be_a_table(path: str) -> bool:
     return "**" in path or ("/" not in path and ("*" in path or path.count(".") == 1))
 
 
-def _condition(line: int, field: _Field, findings: list[Finding]) -> Condition:
+def _condition(text: str) -> Condition:
     try:
-        condition = _compiled_condition(field.text)
+        return _compiled_condition(text)
     except ExpressionError as wrong:
-        raise _BadLine(field.column + wrong.at, f"condition: {wrong.what}", wrong.expected) from wrong
-    findings.extend(
-        Finding(
-            file=RULES_FILE,
-            line=line,
-            column=field.column,
-            what=f"condition reads unknown name {name!r}: always unknown",
-            expected=", ".join(sorted(CONTEXT_NAMES)),
-            level=Level.WARNING,
-        )
-        for name in sorted(condition.names - CONTEXT_NAMES)
-    )
-    return condition
+        raise _BadLine(5, f"condition: {wrong.what}", wrong.expected, wrong.at) from wrong
+
+
+def _unknown_names(rules: Rules) -> Iterator[Finding]:
+    for rule in rules.rules:
+        names = frozenset() if rule.condition is None else rule.condition.names - CONTEXT_NAMES
+        for name in sorted(names):
+            yield Finding(
+                file=RULES_FILE,
+                line=rule.line,
+                column=1,
+                what=f"condition reads unknown name {name!r}: it is never known",
+                expected=", ".join(sorted(CONTEXT_NAMES)),
+                level=Level.WARNING,
+            )
 
 
 @lru_cache(maxsize=4_096)
@@ -222,15 +225,15 @@ def _compiled_condition(text: str) -> Condition:
     return compile_condition(text)
 
 
-def _link(line: int, fields: list[_Field]) -> Link:
+def _link(line: int, fields: list[str]) -> Link:
     if len(fields) != 3:
-        raise _BadLine(fields[-1].column, f"a g line has {len(fields)} fields", "g, member, role:NAME")
-    member, role = fields[1:]
-    if not _SUBJECT.fullmatch(member.text):
-        raise _BadLine(member.column, f"unknown member {member.text!r}", "user:, role:, group: or client: and a name")
-    if not _SUBJECT.fullmatch(role.text) or not role.text.startswith("role:"):
-        raise _BadLine(role.column, f"{role.text!r} is no role", "role:NAME")
-    return Link(line, member.text, role.text)
+        raise _BadLine(len(fields) - 1, f"a g line has {len(fields)} fields", "g, member, role:NAME")
+    _, member, role = fields
+    if not _SUBJECT.fullmatch(member):
+        raise _BadLine(1, f"unknown member {member!r}", "user:, role:, group: or client: and a name")
+    if not _SUBJECT.fullmatch(role) or not role.startswith("role:"):
+        raise _BadLine(2, f"{role!r} is no role", "role:NAME")
+    return Link(line, member, role)
 
 
 def check_links(rules: Rules, known_elsewhere: frozenset[str], findings: list[Finding]) -> None:
