@@ -2,7 +2,7 @@
 
 import json
 import os
-import secrets
+import re
 import shutil
 import signal
 import subprocess
@@ -10,9 +10,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from scenarios import Scenario
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
+DOUANE = [sys.executable, "-m", "app.cli"]
 PROFILE_VARIABLE = "BENCH_PROFILE"
 """Names the file that cProfile writes of a Douane under test; see docs/benchmarks.md."""
 MIB = 1_048_576
@@ -48,6 +50,8 @@ class Contestant:
     headers: Mapping[str, str]
     masked: bool
     named_params: bool
+    answers: Counter[str] = field(default_factory=Counter)
+    """How many were released in this run, under "all"; the audit log has to hold as many."""
 
     def template(self, scenario: Scenario) -> str:
         """The request body with %d where the keys go."""
@@ -76,6 +80,7 @@ class Contestant:
                 if answer.status != 200:
                     raise SystemExit(f"{self.name} answered {answer.status}: {answer.read(2000)!r}")
                 decoded: dict[str, Any] = json.load(answer)
+                self.answers["all"] += 1
                 return decoded
         except urllib.error.HTTPError as refused:
             raise SystemExit(f"{self.name} answered {refused.code}: {refused.read(2000)!r}") from refused
@@ -105,7 +110,8 @@ def _running(
         if process.poll() is not None:
             raise SystemExit(f"{name} died under load.")
     except SystemExit:
-        print(f"The end of the log of {name}:\n{log_path.read_text()[-LOG_TAIL_CHARS:]}", file=sys.stderr)
+        if tail := log_path.read_text()[-LOG_TAIL_CHARS:]:
+            print(f"The end of the log of {name}:\n{tail}", file=sys.stderr)
         raise
     finally:
         if process.poll() is None:
@@ -144,8 +150,7 @@ def douane(
     state.mkdir(mode=0o700)
     shutil.copytree(HERE / "policies", state / "policies")
     shutil.copy(REPOSITORY / "policies" / "model.conf", state / "policies")
-    (state / "audit.key").write_text(secrets.token_hex(32))
-    (state / "audit.key").chmod(0o600)
+    command_line([*DOUANE, "keys", str(state)])
     with token_issuer.issuer() as issuer:
         config = {
             "server": {"host": "127.0.0.1", "port": port, "public_url": f"http://127.0.0.1:{port}", "workers": 1},
@@ -172,16 +177,36 @@ def douane(
         (state / "douane.yaml").write_text(json.dumps(config, indent=1))
         profile = os.environ.get(PROFILE_VARIABLE)
         profiler = ["-m", "cProfile", "-o", str(Path(profile).resolve())] if profile else []
-        command = [sys.executable, *profiler, "-m", "app.cli", "serve", "--config", str(state / "douane.yaml")]
+        command = [sys.executable, *profiler, *DOUANE[1:], "serve", "--config", str(state / "douane.yaml")]
         env = {"BENCH_DSN": database.dsn, "PYTHONPATH": str(REPOSITORY)}
         ready_url = f"http://127.0.0.1:{port}/readyz"
         # uvicorn ends by the signal it was sent, and a profile is written only by a process that ends by itself
         stop = signal.SIGINT if profile else signal.SIGTERM
         with _running(command, folder=state, name=name, env=env, ready_url=ready_url, stop=stop) as pid:
-            yield Contestant(
+            contestant = Contestant(
                 name=name, pid=pid, port=port, path="/v1/connections/bench/query",
                 headers={"Authorization": f"Bearer {issuer.token}"}, masked=True, named_params=True,
             )  # fmt: skip
+            yield contestant
+    check_log(state / "state" / "audit", contestant.answers["all"])
+
+
+def command_line(command: list[str]) -> str:
+    """What a command of Douane prints; its failure ends the run."""
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command[1:])} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def check_log(folder: Path, answers: int) -> None:
+    """Speed without the record is no speed: after the run the log must verify and hold an entry for every answer."""
+    report = command_line([*DOUANE, "audit", "verify", str(folder)])
+    recorded = sum(int(number) for number in re.findall(r"(\d+) entries signed", report))
+    if recorded < answers:
+        raise SystemExit(f"{answers} answers were released, but the audit log holds {recorded} entries.")
 
 
 @contextmanager

@@ -103,6 +103,7 @@ def one_round(contestant: Contestant, order: dict[str, Any]) -> tuple[Round, int
     account = account_of(begin(order), contestant.name)
     used_s = process_cost.cpu_s(contestant.pid) - before_s
     requests = account["requests"]
+    contestant.answers["all"] += requests
     measured = Round(
         requests=requests,
         rps=account["rps"],
