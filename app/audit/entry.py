@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from app.audit.canonical import canonical, canonical_of_anything
+from app.audit.canonical import canonical, canonical_of_anything, recordable
 from app.audit.tiles import MAX_ENTRY_BYTES
 
 ASIDE = "aside"
@@ -51,7 +51,7 @@ def fitted(document: Mapping[str, Any]) -> tuple[bytes, tuple[Aside, ...]]:
 
 
 def _moved(document: Mapping[str, Any]) -> tuple[bytes, tuple[Aside, ...]]:
-    slim: dict[str, Any] = orjson.loads(canonical_of_anything(document))
+    slim: dict[str, Any] = recordable(document)
     fields = {name: canonical(slim[name]) for name in slim}
     moved: list[Aside] = []
     names: list[str] = []

@@ -1,0 +1,97 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.approval.approval import Approval, State
+from app.approval.digest import NotBindable, digest_of, pending
+
+
+def approval(**changes: Any) -> Approval:
+    caller = SimpleNamespace(
+        issuer="https://idp.example/", principal="ana", actor="bot", actor_chain=("bot", "hub"), client="bot"
+    )
+    facts: dict[str, Any] = {
+        "random": bytes(16),
+        "created_at": "2026-11-23T10:00:00.000000Z",
+        "expires_at": "2026-11-24T10:00:00.000000Z",
+        "caller": caller,
+        "connection": "shop",
+        "action": "delete",
+        "resources": ("shop/public/orders",),
+        "reasons": ("policy.csv:7",),
+        "statement": "DELETE FROM orders WHERE id = $1",
+        "params": {"1": 7},
+        "unmask": (),
+        "purpose": "cleanup",
+        "policy_version": "f" * 64,
+    }
+    for name, value in changes.items():
+        if name in vars(caller):
+            setattr(caller, name, value)
+        else:
+            facts[name] = value
+    return pending(**facts)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("issuer", "https://other.example/"),
+        ("principal", "eve"),
+        ("actor", "bot2"),
+        ("actor_chain", ("hub", "bot")),
+        ("client", "bot2"),
+        ("connection", "shop2"),
+        ("action", "update"),
+        ("resources", ("shop/public/orders", "shop/public/customers")),
+        ("statement", "DELETE FROM orders WHERE id = $1 "),
+        ("params", {"1": "7"}),
+        ("unmask", ("pii.email",)),
+        ("purpose", None),
+        ("policy_version", "e" * 64),
+    ],
+)
+def test_everything_that_was_asked_is_bound(name: str, value: Any) -> None:
+    assert approval(**{name: value}).digest != approval().digest
+
+
+def test_the_order_of_resources_binds_nothing() -> None:
+    assert approval(resources=("b", "a", "b")).digest == approval(resources=("a", "b")).digest
+
+
+def test_id_and_times_are_not_part_of_what_was_asked() -> None:
+    other = approval(random=b"\x01" * 16, created_at="2026-11-23T11:00:00.000000Z")
+    assert other.digest == approval().digest
+    assert other.approval_id == "apr_" + "01" * 16
+
+
+def test_a_new_approval_is_pending_and_carries_its_own_digest() -> None:
+    made = approval()
+    assert made.state is State.PENDING
+    assert digest_of(made.request) == made.digest
+    assert len(made.digest) == 64
+
+
+def test_the_digest_is_that_of_the_canonical_bytes() -> None:
+    # sha256 of {"a":1,"b":"9007199254740993"}
+    assert digest_of({"b": 2**53 + 1, "a": 1.0}) == "8f0dfe6d5f9eeb3a5e6a710f2774d5d0bdb249dda7ca80f34abbb4b86c4e2b64"
+
+
+@pytest.mark.parametrize("value", ["\ud800", float("nan"), {"\udfff": 1}, {1: 2}, b"x"])
+def test_what_json_cannot_carry_exactly_cannot_be_approved(value: Any) -> None:
+    with pytest.raises(NotBindable):
+        approval(params={"1": value})
+
+
+def test_bottomless_nesting_cannot_be_approved() -> None:
+    deep: Any = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(NotBindable):
+        approval(params={"1": deep})
+
+
+def test_a_guessable_id_is_refused() -> None:
+    with pytest.raises(ValueError, match="random"):
+        approval(random=b"short")
