@@ -1,4 +1,4 @@
-"""Which columns a name may stand for, once the caller's views are known: output lineage, and what is surely a column."""
+"""Which columns a name may stand for, once the caller's views are known: output lineage, and sure columns."""
 
 from collections.abc import Mapping, Sequence
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from postgast import pg_query_pb2 as pb
+
 from app.policy.decision import TableView
 from app.sql.postgres.binding import Binding
 from app.sql.postgres.names import strings
-from app.sql.postgres.nodes import pb
 from app.sql.postgres.scope import Relation
 from app.sql.postgres.tree import PgTree, at
 from app.sql.statement import Refusal, SqlRefused

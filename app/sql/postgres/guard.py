@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from app.sql.agreement import MAX_TOKENS_FOR_OPINION, agrees
 from app.policy.decision import Action, TableView
 from app.sql.postgres.binding import Binding
 from app.sql.postgres.bounds import bounded_tokens
 from app.sql.postgres.conjuncts import check_required, conjuncts
 from app.sql.postgres.parameters import Parameters
-from app.sql.postgres.placeholders import number
+from app.sql.postgres.placeholders import Numbered, number
 from app.sql.postgres.reader import Reader
 from app.sql.postgres.scan_order import keeps_scan_order
 from app.sql.postgres.substitution import Binds, substitute
@@ -32,9 +33,10 @@ class PostgresGuard:
     dialect = Dialect.POSTGRES
 
     def inspect(self, text: str, params: ParamTypes, catalog: Catalog) -> Statement:
-        numbered = number(text, bounded_tokens(text), params)
+        found = bounded_tokens(text)
+        numbered = number(text, found, params)
         try:
-            return _inspected(numbered.text, numbered.names, params, catalog)
+            return _inspected(numbered, len(found), params, catalog)
         except SqlRefused as refused:
             if refused.position is not None:
                 refused.position = numbered.caller_offset(refused.position)
@@ -68,8 +70,8 @@ class PostgresGuard:
         )
 
 
-def _inspected(text: str, names: Sequence[str], params: ParamTypes, catalog: Catalog) -> Statement:
-    tree = parsed(text)
+def _inspected(numbered: Numbered, token_count: int, params: ParamTypes, catalog: Catalog) -> Statement:
+    tree = parsed(numbered.text)
     if len(tree.stmts) != 1:
         raise SqlRefused(
             Refusal.SEVERAL_STATEMENTS if tree.stmts else Refusal.SYNTAX,
@@ -77,10 +79,13 @@ def _inspected(text: str, names: Sequence[str], params: ParamTypes, catalog: Cat
             position=tree.stmts[1].stmt_location if len(tree.stmts) > 1 else None,
         )
     node = tree.stmts[0].stmt
-    parameters = Parameters(names, params)
+    parameters = Parameters(numbered.names, params)
     reader = Reader(catalog, parameters)
     if node.WhichOneof("node") == "select_stmt":
-        return _read_select(tree, node.select_stmt, reader, parameters)
+        statement = _read_select(tree, node.select_stmt, reader, parameters)
+        if token_count <= MAX_TOKENS_FOR_OPINION and not agrees(numbered.text, reader.relation_names):
+            raise disagreement()
+        return statement
     return read_write(tree, node, reader, parameters)
 
 

@@ -5,8 +5,10 @@ The walk also normalises the tree in place: placeholders get their types, `schem
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
+
+from postgast import pg_query_pb2 as pb
 
 from app.policy.decision import Action
 from app.sql.postgres import nodes
@@ -23,7 +25,7 @@ from connectors.contract import Catalog, TableKey
 
 MAX_REPEATED = 1_000_000
 _PLAIN_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
-_INNER, _LEFT, _RIGHT = (nodes.pb.JoinType.Value(name) for name in ("JOIN_INNER", "JOIN_LEFT", "JOIN_RIGHT"))
+_INNER, _LEFT, _RIGHT = (pb.JoinType.Value(name) for name in ("JOIN_INNER", "JOIN_LEFT", "JOIN_RIGHT"))
 
 
 class Reader:
@@ -202,6 +204,12 @@ class Reader:
         value = target.val
         if value.WhichOneof("node") == "column_ref" and value.column_ref.fields[-1].HasField("a_star"):
             return Output(name=None, uses=uses, star=tuple(strings(value.column_ref.fields)[:-1]))
+        if value.WhichOneof("node") == "a_indirection" and value.a_indirection.indirection[-1].HasField("a_star"):
+            whole = value.a_indirection
+            named = whole.arg.WhichOneof("node") == "column_ref" and len(whole.indirection) == 1
+            parts = strings(whole.arg.column_ref.fields) if named else []
+            # An empty name stands for no relation: how many columns come is then not known.
+            return Output(name=None, uses=uses, star=(parts[0] if len(parts) == 1 else "",))
         return Output(name=target.name or implied_name(value), uses=uses)
 
     def read_with(self, clause: Any) -> None:
@@ -243,7 +251,7 @@ class Reader:
         if method is None:
             raise SqlRefused(Refusal.CONSTRUCT, nodes.refusal_of(str(which)))
         self._path.append(which)
-        item = method(self, getattr(entry, which), preserved)
+        item: Item = method(self, getattr(entry, which), preserved)
         self._path.pop()
         return item
 
@@ -476,14 +484,14 @@ class Reader:
         message.fval.fval = plain
 
 
-_METHODS = {
+_METHODS: dict[str, Callable[[Reader, Any, Any], None]] = {
     "select_stmt": Reader._select,
     "column_ref": Reader._column_ref,
     "func_call": Reader._func_call,
     "type_cast": Reader._type_cast,
     "param_ref": Reader._param_ref,
 }
-_FROM = {
+_FROM: dict[str | None, Callable[[Reader, Any, bool], Item]] = {
     "range_var": Reader._range_var,
     "range_subselect": Reader._range_subselect,
     "range_function": Reader._range_function,

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from postgast import pg_query_pb2 as pb
+
 from app.policy.decision import TableView
 from app.sql.postgres.conjuncts import Conjunct, leakproof
-from app.sql.postgres.nodes import pb
 from app.sql.postgres.template import template_text, template_tree
 from app.sql.postgres.tree import PgTree, at
 from app.sql.statement import Bind, KeyBind

@@ -18,7 +18,7 @@ def template_text(view: TableView, table: Table, bind: BindOne) -> str:
         expression = masked(column, bind)
         name = identifier(column.name)
         items.append(expression if expression == name else f"{expression} AS {name}")
-    text = f"SELECT {', '.join(items)} FROM {identifier(view.schema)}.{identifier(view.name)}"
+    text = f"SELECT {', '.join(items)} FROM {identifier(view.schema)}.{identifier(view.name)}"  # noqa: S608 - quoted, parsed again, compared
     if view.row_filter is not None:
         text += f" WHERE {predicate(view.row_filter, table, bind)} OFFSET 0"
     return text

@@ -114,7 +114,7 @@ def bare_parse(text: str) -> Any:
 def rendered(tree: Any) -> str:
     """The tree as SQL; the caller holds its parse against the tree."""
     try:
-        return postgast.deparse(tree)
+        return str(postgast.deparse(tree))
     except postgast.PgQueryError:
         raise disagreement() from None
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from postgast import pg_query_pb2 as pb
+
 from app.policy.decision import Action
-from app.sql.postgres import nodes
 from app.sql.postgres.nodes import NODE, NODES, SCALAR, Rules
 from app.sql.postgres.parameters import Parameters
 from app.sql.postgres.reader import Reader
@@ -71,7 +72,7 @@ def read_write(tree: Any, node: Any, reader: Reader, parameters: Parameters) -> 
     if tables is None:
         raise SqlRefused(
             Refusal.STATEMENT_CLASS,
-            "Only SELECT, VALUES, INSERT, UPDATE, DELETE and table DDL are understood here. Send a SELECT to read data.",
+            "Only SELECT, VALUES, INSERT, UPDATE, DELETE and table DDL are understood here. Send a SELECT.",
         )
     statement = _statement(tree, reader, parameters, Action.DDL, "ddl", None)
     known = {access.table for access in statement.accesses if access.action is Action.DDL}
@@ -143,8 +144,8 @@ def _ddl_tables(which: str | None, node: Any, reader: Reader) -> list[TableKey] 
 
 
 def _dropped(message: Any, reader: Reader) -> list[TableKey] | None:
-    kinds = {nodes.pb.ObjectType.Value(name) for name in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW")}
-    index = nodes.pb.ObjectType.Value("OBJECT_INDEX")
+    kinds = {pb.ObjectType.Value(name) for name in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW")}
+    index = pb.ObjectType.Value("OBJECT_INDEX")
     if message.remove_type not in kinds | {index}:
         return None
     tables = []
