@@ -42,6 +42,8 @@ Origins = frozenset[tuple[str, str]]
 """("label", name) and ("mask", kind) of everything that goes in."""
 _NOTHING: Origins = frozenset()
 Row = list[tuple[str, Origins]]
+_ROW_NAMES = frozenset({"rowid", "oid", "_rowid_"})
+"""The engine prefers the hidden row number to an output alias of the same name: only a column may be called so."""
 
 
 @dataclass(slots=True)
@@ -265,7 +267,7 @@ class _Resolver:
                 found += [named.columns[name] for named in holders]
                 if len(holders) == 1 and level is scope and (owner := holders[0].relation) is not None:
                     self.owners[column] = owner
-                if table is None and name in arm.aliases:
+                if table is None and name in arm.aliases and name not in _ROW_NAMES:
                     found.append(arm.aliases[name])
             if found:
                 return frozenset().union(*found)

@@ -7,7 +7,9 @@ from app.sql.statement import Refusal, SqlRefused
 
 _PREFIX = frozenset({"NOT", "-", "+", "~"})
 _BINARY_SIGNS = frozenset(
-    ["||", "->", "->>", "*", "/", "%", "+", "-", "&", "|", "<<", ">>", "<", ">", "<=", ">=", "=", "==", "<>", "!="]
+    """
+    || -> ->> * / % + - & | << >> < > <= >= = == <> !=
+    """.split()  # noqa: SIM905
 )
 _BINARY_WORDS = frozenset({"AND", "OR", "LIKE", "GLOB", "ESCAPE", "BETWEEN"})
 _AFTER_NOT = frozenset({"LIKE", "GLOB", "REGEXP", "MATCH", "BETWEEN", "IN"})

@@ -9,129 +9,25 @@ from app.sql.statement import Refusal, SqlRefused
 from connectors.contract import Catalog
 
 SCALARS = frozenset(
-    [
-        "abs",
-        "char",
-        "coalesce",
-        "concat",
-        "concat_ws",
-        "format",
-        "glob",
-        "hex",
-        "if",
-        "ifnull",
-        "iif",
-        "instr",
-        "length",
-        "like",
-        "likelihood",
-        "likely",
-        "lower",
-        "ltrim",
-        "max",
-        "min",
-        "nullif",
-        "octet_length",
-        "printf",
-        "quote",
-        "random",
-        "randomblob",
-        "replace",
-        "round",
-        "rtrim",
-        "sign",
-        "soundex",
-        "substr",
-        "substring",
-        "trim",
-        "typeof",
-        "unhex",
-        "unicode",
-        "unlikely",
-        "upper",
-        "zeroblob",
-        "date",
-        "time",
-        "datetime",
-        "julianday",
-        "unixepoch",
-        "strftime",
-        "timediff",
-        "acos",
-        "acosh",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-        "atanh",
-        "ceil",
-        "ceiling",
-        "cos",
-        "cosh",
-        "degrees",
-        "exp",
-        "floor",
-        "ln",
-        "log",
-        "log10",
-        "log2",
-        "mod",
-        "pi",
-        "pow",
-        "power",
-        "radians",
-        "sin",
-        "sinh",
-        "sqrt",
-        "tan",
-        "tanh",
-        "trunc",
-        "json",
-        "json_array",
-        "json_array_length",
-        "json_error_position",
-        "json_extract",
-        "json_insert",
-        "json_object",
-        "json_patch",
-        "json_pretty",
-        "json_quote",
-        "json_remove",
-        "json_replace",
-        "json_set",
-        "json_type",
-        "json_valid",
-    ]
+    """
+    abs char coalesce concat concat_ws format glob hex if ifnull iif instr length like likelihood likely lower
+    ltrim max min nullif octet_length printf quote random randomblob replace round rtrim sign soundex substr
+    substring trim typeof unhex unicode unlikely upper zeroblob date time datetime julianday unixepoch strftime
+    timediff acos acosh asin asinh atan atan2 atanh ceil ceiling cos cosh degrees exp floor ln log log10 log2
+    mod pi pow power radians sin sinh sqrt tan tanh trunc json json_array json_array_length json_error_position
+    json_extract json_insert json_object json_patch json_pretty json_quote json_remove json_replace json_set
+    json_type json_valid
+    """.split()  # noqa: SIM905
 )
 AGGREGATES = frozenset(
-    [
-        "avg",
-        "count",
-        "group_concat",
-        "max",
-        "min",
-        "string_agg",
-        "sum",
-        "total",
-        "median",
-        "json_group_array",
-        "json_group_object",
-    ]
+    """
+    avg count group_concat max min string_agg sum total median json_group_array json_group_object
+    """.split()  # noqa: SIM905
 )
 WINDOW_ONLY = frozenset(
-    [
-        "row_number",
-        "rank",
-        "dense_rank",
-        "percent_rank",
-        "cume_dist",
-        "ntile",
-        "lag",
-        "lead",
-        "first_value",
-        "last_value",
-        "nth_value",
-    ]
+    """
+    row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
+    """.split()  # noqa: SIM905
 )
 ALLOWED = SCALARS | AGGREGATES | WINDOW_ONLY
 

@@ -82,10 +82,13 @@ def _accesses(tree: Tree, bound: Bound, catalog: Catalog) -> tuple[Action, str, 
             key = table_named(target, names_of(catalog)).key
             return action, kind, (Access(table=key, action=action), *reads)
         case Definition():
-            return Action.DDL, "ddl", (Access(table=_defined(tree, catalog), action=Action.DDL), *reads)
+            # A table that does not exist yet is nothing policy knows: what a definition reads then decides over it.
+            target = _defined(tree, catalog)
+            targets = (target,) if target is not None else bound.tables
+            return Action.DDL, "ddl", (*(Access(table=key, action=Action.DDL) for key in targets), *reads)
 
 
-def _defined(tree: Definition, catalog: Catalog) -> TableKey:
+def _defined(tree: Definition, catalog: Catalog) -> TableKey | None:
     names = names_of(catalog)
     wanted = fold(tree.target.name)
     if tree.index:
@@ -94,7 +97,7 @@ def _defined(tree: Definition, catalog: Catalog) -> TableKey:
             raise unknown_table(tree.target)
         return owners[0].key
     if tree.creates and wanted not in names and not wanted.startswith("sqlite_"):
-        return ("main", tree.target.name)
+        return None
     return table_named(tree.target, names).key
 
 

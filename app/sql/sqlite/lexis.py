@@ -44,6 +44,8 @@ class Token(NamedTuple):
     end: int
 
 
+SPACES = " \t\n\f\r"
+
 _ID = r"A-Za-z0-9_$\x80-\U0010ffff"
 _TOKEN = re.compile(
     r"""

@@ -38,6 +38,9 @@ from app.sql.sqlite.nodes import (
 from app.sql.statement import Refusal, SqlRefused
 from connectors.contract import Catalog, Table, TableKey
 
+MAX_RELATIONS = 100
+"""Each one becomes a template that is read twice again (100 wide ones take about 100 ms)."""
+
 _FIELDS: Mapping[type, tuple[str, ...]] = {
     node: tuple(f.name for f in fields(node))
     for node in (
@@ -127,6 +130,10 @@ class _Binder:
             scope = _opened(node.ctes, scope)
         elif kind is Relation:
             bound.targets[node] = self._target(node, scope)
+            if len(bound.targets) > MAX_RELATIONS:
+                raise SqlRefused(
+                    Refusal.TOO_COMPLEX, f"The statement names more than {MAX_RELATIONS} tables: split it."
+                )
             return
         elif kind is Column:
             bound.columns[fold(node.name)] = None

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.sql.sqlite.binds import Binds
 from app.sql.sqlite.columns import named_by
-from app.sql.sqlite.lexis import Kind, Token, literal, quoted
+from app.sql.sqlite.lexis import SPACES, Kind, Token, literal, quoted
 from app.sql.sqlite.nodes import (
     Call,
     Column,
@@ -103,7 +103,7 @@ class Rendering:
         if not top and _collated(value):
             return rendered
         # SQLite names such a column by its text, up to the next token: the caller's text, not ours.
-        return f"{rendered} AS {quoted(self.text[value.start : value.text_end].strip(chr(32) + chr(9) + chr(10) + chr(12) + chr(13)))}"
+        return f"{rendered} AS {quoted(self.text[value.start : value.text_end].strip(SPACES))}"
 
     def _is_boolean(self, value: Expr) -> bool:
         return len(value.items) == 1 and value.items[0] in self.booleans
@@ -197,7 +197,7 @@ _ITEMS: Mapping[type, Callable[[Rendering, Any], str]] = {
     Expr: Rendering.expression,
     Parenthesis: lambda r, item: f"({r._list(item.parts)})",
     Nested: lambda r, item: f"({r.query(item.query)})",
-    Members: lambda r, item: f"(SELECT * FROM {r._relation(item.relation)})",
+    Members: lambda r, item: f"(SELECT * FROM {r._relation(item.relation)})",  # noqa: S608
 }
 
 

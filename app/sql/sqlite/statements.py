@@ -6,22 +6,9 @@ from app.sql.sqlite.nodes import Cte, Definition, Expr, From, Query, Relation, T
 from app.sql.statement import ParamTypes, Refusal, SqlRefused
 
 _OTHER_CLASSES = frozenset(
-    [
-        "PRAGMA",
-        "ATTACH",
-        "DETACH",
-        "VACUUM",
-        "REINDEX",
-        "ANALYZE",
-        "EXPLAIN",
-        "BEGIN",
-        "COMMIT",
-        "END",
-        "ROLLBACK",
-        "SAVEPOINT",
-        "RELEASE",
-        "REPLACE",
-    ]
+    """
+    PRAGMA ATTACH DETACH VACUUM REINDEX ANALYZE EXPLAIN BEGIN COMMIT END ROLLBACK SAVEPOINT RELEASE REPLACE
+    """.split()  # noqa: SIM905
 )
 _ALLOWED = "Send one SELECT, VALUES or WITH statement; INSERT, UPDATE, DELETE and table DDL need an approval."
 

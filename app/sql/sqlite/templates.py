@@ -47,7 +47,7 @@ class Shown:
 
     @property
     def row_key(self) -> str | None:
-        """The folded name of a raw INTEGER PRIMARY KEY: lookups by it need no index."""
+        """The folded name of an INTEGER PRIMARY KEY: lookups by it need no index."""
         name = _rowid_alias(self.table)
         return fold(name) if name is not None else None
 
@@ -77,11 +77,11 @@ def derived_table(
     `hold`: keep the rows in a transient table, which the engine may index, whatever NOT INDEXED says."""
     names = list(view.columns) if mentioned is None else [name for name in mentioned if name in view.columns]
     outputs = [_output(view.columns[name], binds) for name in names] or ["NULL AS `none`"]
-    conditions = [] if view.row_filter is None else [f"({_condition(view.row_filter, view.table, binds)})"]
+    conditions = [] if view.row_filter is None else [f"({_condition(view.row_filter, binds)})"]
     fenced = view.row_filter is not None or view.sorted or hold
     if fenced:
         conditions += conjuncts
-    sql = f"(SELECT {', '.join(outputs)} FROM {quoted('main')}.{quoted(view.table.name)}"
+    sql = f"(SELECT {', '.join(outputs)} FROM {quoted('main')}.{quoted(view.table.name)}"  # noqa: S608
     if view.not_indexed:
         sql += " NOT INDEXED"
     if conditions:
@@ -107,8 +107,10 @@ def _all_raw(columns: tuple[str, ...], raw: set[str]) -> bool:
 def _rowid_alias(table: Table) -> str | None:
     if table.without_rowid or len(table.primary_key) != 1:
         return None
-    column = table.column(table.primary_key[0])
-    return column.name if column is not None and column.type.upper() == "INTEGER" else None
+    name = table.primary_key[0]
+    column = table.column(name)
+    # A key that the caller may not know of has no type here: count it as the row key, the worse case.
+    return name if column is None or column.type.upper() == "INTEGER" else None
 
 
 def _physical_order_is_hidden(table: Table, raw: set[str]) -> bool:
@@ -121,23 +123,23 @@ def _physical_order_is_hidden(table: Table, raw: set[str]) -> bool:
     return alias is not None and fold(alias) not in raw
 
 
-def _condition(row_filter: RowFilter, table: Table, binds: Binds) -> str:
+def _condition(row_filter: RowFilter, binds: Binds) -> str:
     match row_filter:
         case Nothing():
             return "0"
         case Comparison(column=column, op=op, value=value):
-            return f"{_base(column, table)} {_OPERATORS[op]} {binds.placeholder(ValueBind(value=value))}"
+            return f"{quoted(column)} {_OPERATORS[op]} {binds.placeholder(ValueBind(value=value))}"
         case Membership(column=column, values=values, negated=negated):
             listed = ", ".join(binds.placeholder(ValueBind(value=value)) for value in values)
-            return f"{_base(column, table)} {'NOT IN' if negated else 'IN'} ({listed})"
+            return f"{quoted(column)} {'NOT IN' if negated else 'IN'} ({listed})"
         case NullTest(column=column, negated=negated):
-            return f"{_base(column, table)} {'IS NOT NULL' if negated else 'IS NULL'}"
+            return f"{quoted(column)} {'IS NOT NULL' if negated else 'IS NULL'}"
         case All(parts=parts):
-            return " AND ".join(f"({_condition(part, table, binds)})" for part in parts) or "1"
+            return " AND ".join(f"({_condition(part, binds)})" for part in parts) or "1"
         case AnyOf(parts=parts):
-            return " OR ".join(f"({_condition(part, table, binds)})" for part in parts) or "0"
+            return " OR ".join(f"({_condition(part, binds)})" for part in parts) or "0"
         case Negation(part=part):
-            return f"NOT ({_condition(part, table, binds)})"
+            return f"NOT ({_condition(part, binds)})"
 
 
 _OPERATORS = {
@@ -148,9 +150,3 @@ _OPERATORS = {
     Compare.GT: ">",
     Compare.GE: ">=",
 }
-
-
-def _base(name: str, table: Table) -> str:
-    """A filter on a column that is gone shows no row: NULL compares with nothing, negated or not."""
-    column = next((column.name for column in table.columns if fold(column.name) == fold(name)), None)
-    return quoted(column) if column is not None else "NULL"
