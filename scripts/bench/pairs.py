@@ -23,7 +23,8 @@ WARM_UP_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One load of one contestant. Processor time is that of the server's process family, per request."""
+    """One load of one contestant. `cpu_us`: of the server's process family, per request. `peak_mb`: of its largest
+    process; `family_mb`: the sum, in which pages that processes share count several times."""
 
     requests: int
     rps: float
@@ -31,6 +32,7 @@ class Round:
     p99_ms: float
     cpu_us: float
     peak_mb: float
+    family_mb: float
     body_bytes: float
     client_cpu_us: float
 
@@ -102,6 +104,7 @@ def one_round(contestant: Contestant, order: dict[str, Any]) -> tuple[Round, int
     before_s = process_cost.cpu_s(contestant.pid)
     account = account_of(begin(order), contestant.name)
     used_s = process_cost.cpu_s(contestant.pid) - before_s
+    peak = process_cost.peak(contestant.pid)
     requests = account["requests"]
     contestant.answers["all"] += requests
     measured = Round(
@@ -110,7 +113,8 @@ def one_round(contestant: Contestant, order: dict[str, Any]) -> tuple[Round, int
         p50_ms=account["p50_ms"],
         p99_ms=account["p99_ms"],
         cpu_us=used_s / requests * 1e6,
-        peak_mb=process_cost.peak(contestant.pid).family_mb,
+        peak_mb=peak.largest_mb,
+        family_mb=peak.family_mb,
         body_bytes=account["body_bytes"] / requests,
         client_cpu_us=account["client_cpu_us"],
     )
