@@ -18,7 +18,7 @@ from app.api.document import agents_document, full_document
 from app.api.door import AsgiApp, Door, Entrance
 from app.api.operations import ENDPOINTS, SCOPES, declare
 from app.api.problems import Problems
-from app.api.system import Surface, add_system_routes
+from app.api.system import Health, Surface, add_system_routes
 from app.approval.digest import pending
 from app.gateway.approvals import ApprovalDesk
 from app.gateway.connections import Catalogs, Connection
@@ -36,7 +36,7 @@ from app.identity.transport import HttpsFetch
 from app.identity.verifier import Verifier
 from app.policy.connections import ConnectionKind
 from app.policy.findings import Finding as PolicyFinding
-from app.policy.findings import Level
+from app.policy.findings import Level, PolicyBroken
 from app.policy.loaded import LoadedPolicy
 from app.secrets.mask_keys import MaskKeyring, NoMaskKeys, parse_master_key
 from app.serving import StartRefused
@@ -152,15 +152,17 @@ async def gateway(settings: Settings, demo_parts: DemoParts | None = None) -> As
         async def broke(lines: Sequence[str]) -> None:
             await trail.append({**_event("policy_broken"), "findings": list(lines)})
 
-        policies = await stack.enter_async_context(
-            PolicyFolder(
-                settings.policies,
-                dict.fromkeys(connections, ConnectionKind.SQL),
-                objections=misfits,
-                on_change=activated,
-                on_broken=broke,
-            )
+        folder = PolicyFolder(
+            settings.policies,
+            dict.fromkeys(connections, ConnectionKind.SQL),
+            objections=misfits,
+            on_change=activated,
+            on_broken=broke,
         )
+        try:
+            policies = await stack.enter_async_context(folder)
+        except PolicyBroken as broken:
+            raise StartRefused([str(finding) for finding in broken.findings]) from broken
         await trail.append({**_event("started"), "policy_version": policies.current.version})
         configs = [issuer_config(section) for section in settings.issuers]
         identities = [(config, KeyRing(config, fetch=HttpsFetch(), now=time.time)) for config in configs]
@@ -233,13 +235,13 @@ async def gateway(settings: Settings, demo_parts: DemoParts | None = None) -> As
             openid_url=_openid_url(settings, demo_parts),
         )
 
-        def ready() -> dict[str, bool]:
-            return {
-                "audit": trail.healthy,
-                "policy": not policies.broken,
-                **{f"issuer {issuer}": ok for issuer, ok in verifier.ready().items()},
-                **{f"connection {n}": c.connector.catalog() is not None for n, c in connections.items()},
-            }
+        def health() -> Health:
+            return Health(
+                audit=trail.healthy,
+                policy=not policies.broken,
+                issuers=tuple(verifier.ready().values()),
+                connections=tuple(c.connector.catalog() is not None for c in connections.values()),
+            )
 
         def exposition() -> bytes:
             metrics.state(
@@ -259,9 +261,9 @@ async def gateway(settings: Settings, demo_parts: DemoParts | None = None) -> As
             Surface(
                 document=lambda: document,
                 agents=lambda: agents_document(document),
-                ready=ready,
-                notes=lambda: list(policies.broken),
+                health=health,
                 metrics=exposition,
+                metrics_from=settings.server.metrics_from,
                 metadata=protected_resource(
                     resource=resource if isinstance(resource, str) else public_url,
                     authorization_servers=[config.issuer for config, _ in identities],

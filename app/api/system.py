@@ -1,7 +1,8 @@
 """The surface beside the data: health, readiness, metrics, the documents, Swagger UI and the RFC 9728 metadata."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,46 @@ _HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """`policy` False: the newest files did not load, and the policy before them is in force."""
+
+    audit: bool
+    policy: bool
+    issuers: Sequence[bool]
+    connections: Sequence[bool]
+
+    @property
+    def ready(self) -> bool:
+        """Requests can be answered at all: they can be recorded, and somebody can sign in."""
+        return self.audit and any(self.issuers)
+
+    def document(self) -> dict[str, Any]:
+        """Counts, not names: who asks here showed no token."""
+        notes = []
+        if not self.policy:
+            notes.append("The newest policy files did not load, the ones before are in force: see the log.")
+        if not self.audit:
+            notes.append("The audit log cannot be written: nothing is released.")
+        return {
+            "status": "ready" if self.ready else "not_ready",
+            "audit": self.audit,
+            "policy": self.policy,
+            "issuers": {"ready": sum(self.issuers), "configured": len(self.issuers)},
+            "connections": {"ready": sum(self.connections), "configured": len(self.connections)},
+            "notes": notes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Surface:
-    """What the system routes show. `ready` maps each part to whether it works; `metadata` is served below
-    `metadata_path`; `login` (the demo's issuer) is mounted at `login_path`."""
+    """What the system routes show. `metadata` is served below `metadata_path`; `login` (the demo's issuer) is mounted
+    at `login_path`; metrics go to loopback and to the networks of `metrics_from` only, as they name connections."""
 
     document: Callable[[], Mapping[str, Any]]
     agents: Callable[[], Mapping[str, Any]]
-    ready: Callable[[], Mapping[str, bool]]
-    notes: Callable[[], list[str]]
+    health: Callable[[], "Health"]
     metrics: Callable[[], bytes]
+    metrics_from: Sequence[str]
     metadata: Mapping[str, Any]
     metadata_path: str
     docs_settings: Mapping[str, Any]
@@ -53,12 +85,15 @@ def add_system_routes(app: FastAPI, surface: Surface, problems: Problems, trace:
         return json({"status": "ok"})
 
     async def readyz(_: Request) -> Response:
-        parts = dict(surface.ready())
-        ok = all(parts.values())
-        document = {"status": "ready" if ok else "not_ready", "parts": parts, "notes": surface.notes()}
-        return json(document, 200 if ok else 503)
+        health = surface.health()
+        return json(health.document(), 200 if health.ready else 503)
 
-    async def metrics(_: Request) -> Response:
+    networks = [ip_network(network) for network in ("127.0.0.0/8", "::1/128", *surface.metrics_from)]
+
+    async def metrics(request: Request) -> Response:
+        peer = None if request.client is None else ip_address(request.client.host)
+        if peer is None or not any(peer in network for network in networks):
+            raise HTTPException(404)
         return Response(surface.metrics(), headers=_HEADERS, media_type=METRICS_TYPE)
 
     async def openapi(_: Request) -> Response:

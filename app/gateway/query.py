@@ -446,7 +446,7 @@ def _effect(plan: Plan) -> str:
 def _suggestion(plan: Plan, command: QueryCommand) -> str | None:
     if command.unmask:
         return "Repeat the request without `unmask`: masked values need no permission."
-    if plan.action is not Action.SELECT and not plan.context.get("has_where"):
+    if plan.action in (Action.UPDATE, Action.DELETE) and not plan.context.get("has_where"):
         return f"Add a WHERE clause to the {plan.kind}: rules often ask for one before a human may approve."
     return None
 

@@ -50,9 +50,14 @@ def _http(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    return str(ipaddress.ip_network(value))
+
+
 FilePath = Annotated[Path, AfterValidator(_below)]
 """Relative to the folder of the configuration file."""
 HttpUrl = Annotated[Text, AfterValidator(_http)]
+Network = Annotated[Text, AfterValidator(_network)]
 
 
 class Section(BaseModel):
@@ -86,6 +91,8 @@ class Server(Section):
     workers: int = Field(default=1, ge=1, le=64)
     allowed_hosts: tuple[Text, ...] = ()
     """Further Host headers to answer, besides the host of public_url."""
+    metrics_from: tuple[Network, ...] = ()
+    """Networks (CIDR) that may read /metrics, besides loopback."""
 
 
 def _store_url(value: str, info: ValidationInfo) -> str:
