@@ -41,6 +41,7 @@ class Answers:
     generated: Rows
     indexes: Rows
     index_expressions: Rows
+    inherited_indexes: Rows
     keys: Rows
     view_reads: Rows
     view_whole_rows: Rows
@@ -61,6 +62,7 @@ async def read_catalog(session: Session, previous: Catalog | None, timeout_s: fl
         generated=await session.rows(ask.GENERATED, (), timeout_s),
         indexes=await session.rows(ask.INDEXES, (), timeout_s),
         index_expressions=await session.rows(ask.INDEX_EXPRESSIONS, (), timeout_s),
+        inherited_indexes=await session.rows(ask.INHERITED_INDEXES, (), timeout_s),
         keys=await session.rows(ask.KEYS, (), timeout_s),
         view_reads=view_reads,
         view_whole_rows=await session.rows(ask.VIEW_WHOLE_ROWS, (), timeout_s),
@@ -164,6 +166,13 @@ def _indexes(answers: Answers, names: Mapping[int, Mapping[int, str]]) -> dict[i
             # The role cannot name a column that the index reads: no view can show it raw, so neither is the index.
             columns = (*columns, "*")
         found[relation].append(Index(name=name, columns=columns, unique=unique, primary=primary))
+    for root, name, inherited, computed in answers.inherited_indexes:
+        names_of_root = set(names.get(root, {}).values())
+        known = tuple(c for c in inherited or () if c in names_of_root)
+        if computed or len(known) < len(inherited or ()):
+            known = (*known, "*")
+        if not any(set(known) == set(i.columns) for i in found[root]):
+            found[root].append(Index(name=name, columns=known))
     return found
 
 

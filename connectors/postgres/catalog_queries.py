@@ -4,7 +4,7 @@
 """
 
 _VISIBLE = """
-WITH visible AS (
+WITH RECURSIVE visible AS (
   SELECT c.oid, c.relkind, c.relispartition, c.reltuples, c.relname, n.nspname
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -73,6 +73,29 @@ JOIN pg_catalog.pg_depend AS s
  AND s.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND s.refobjid = i.indrelid
 """
 )
+
+INHERITED_INDEXES = (
+    _VISIBLE
+    + """,
+descendant (root, oid) AS (
+  SELECT v.oid, h.inhrelid FROM visible AS v JOIN pg_catalog.pg_inherits AS h ON h.inhparent = v.oid
+  UNION
+  SELECT d.root, h.inhrelid FROM descendant AS d JOIN pg_catalog.pg_inherits AS h ON h.inhparent = d.oid
+)
+SELECT root, pg_catalog.min(name), columns, computed
+FROM (
+  SELECT d.root, x.relname::text AS name, i.indexprs IS NOT NULL OR i.indpred IS NOT NULL AS computed,
+         (SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attname)
+          FROM pg_catalog.pg_attribute AS a
+          WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) AS columns
+  FROM descendant AS d
+  JOIN pg_catalog.pg_index AS i ON i.indrelid = d.oid
+  JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
+) AS found
+GROUP BY root, columns, computed
+"""
+)
+"""Indexes of partitions and inheriting tables: scanning the parent may use them."""
 
 KEYS = (
     _VISIBLE
@@ -147,19 +170,15 @@ WITH support AS (
   UNION SELECT aggminvtransfn::oid FROM pg_catalog.pg_aggregate
   UNION SELECT aggmfinalfn::oid FROM pg_catalog.pg_aggregate
   UNION SELECT prosupport::oid FROM pg_catalog.pg_proc
-  UNION SELECT castfunc FROM pg_catalog.pg_cast
 ),
 refused_type AS (
   SELECT t.oid FROM pg_catalog.pg_type AS t
-  WHERE (t.typtype = 'p' AND t.typname NOT IN
-           ('anyelement', 'anyarray', 'anynonarray', 'anyenum', 'anyrange', 'anymultirange', 'anycompatible',
-            'anycompatiblearray', 'anycompatiblenonarray', 'anycompatiblerange', 'anycompatiblemultirange'))
+  WHERE t.typtype IN ('c', 'p')
      OR t.typname LIKE 'reg%'
      OR t.typname IN ('oid', 'oidvector', 'int2vector', 'cid', 'tid', 'xid', 'xid8', 'cstring', 'internal', 'aclitem',
                       'pg_node_tree', 'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list', 'pg_ddl_command', 'pg_snapshot',
                       'txid_snapshot', 'pg_lsn', 'xml', 'refcursor', 'gtsvector', 'pg_brin_bloom_summary',
                       'pg_brin_minmax_multi_summary')
-     OR t.typtype = 'c'
 ),
 refused AS (
   SELECT oid FROM refused_type
@@ -171,7 +190,7 @@ judged AS (
          AND NOT p.prosecdef
          AND l.lanname IN ('internal', 'sql')
          AND p.provolatile = 'i'
-         AND p.prokind = 'f'
+         AND p.prokind <> 'p'
          AND NOT EXISTS (SELECT FROM support AS s WHERE s.oid = p.oid)
          AND NOT EXISTS (
            SELECT FROM refused AS r

@@ -157,6 +157,11 @@ class Session:
     def reported(self, name: str) -> str:
         return str(getattr(self.protocol.get_settings(), name, ""))
 
+    def check_reported(self) -> None:
+        for name, value in _REPORTED.items():
+            if self.reported(name) != value:
+                raise SessionRefused(name)
+
     @property
     def server_version(self) -> int:
         version = self._connection.get_server_version()
@@ -280,9 +285,7 @@ async def connect(dsn: str, types: TypeCache, *, statement_timeout_s: float, gen
     )
     session = Session(connection, types, generation)
     try:
-        for name, value in _REPORTED.items():
-            if session.reported(name) != value:
-                raise SessionRefused(name)
+        session.check_reported()
         if types.empty:
             await session.learn((), CONNECT_TIMEOUT_S, builtin=True)
         types.register_builtin(session.protocol.get_settings())

@@ -105,20 +105,20 @@ class SqliteConnector:
         worker = await self._take()
         loop = asyncio.get_running_loop()
         delivery = Delivery(sink, limits, statement.skip_rows, on_columns)
-        clean = False
+        ended = False
         try:
             wanted = min(delivery.rows_wanted, _FIRST_ROWS)
             fetched = await loop.run_in_executor(worker.thread, worker.session.start, statement, limits, wanted)
             delivery.announce(fetched.columns)
             while delivery.push(fetched.rows, fetched.raw_bytes, last=fetched.done) and not fetched.done:
                 fetched = await loop.run_in_executor(worker.thread, worker.session.more, _BATCH_ROWS)
-            clean = True
+            ended = fetched.done
         except ConnectorError as e:
-            clean = e.failure is not Failure.UNAVAILABLE
+            # The session ended the statement itself, unless the file is gone.
+            ended = e.failure is not Failure.UNAVAILABLE
             raise
         finally:
-            if clean:
-                worker.thread.submit(worker.session.finish)
+            if ended:
                 self._give_back(worker)
             else:
                 self._settle(worker)

@@ -7,7 +7,7 @@ import sqlite3
 PSEUDONYM = "douane_pseudonym"
 
 HARMLESS = frozenset(
-    (
+    (  # noqa: SIM905 - words, to be read
         # core
         "abs ceil ceiling char coalesce concat concat_ws floor format glob hex ifnull iif if instr length "
         "like likelihood likely lower ltrim max min nullif octet_length printf quote random replace round "

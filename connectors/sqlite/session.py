@@ -178,6 +178,8 @@ class Session:
             if len(rows) >= rows_wanted or raw_bytes > _BATCH_BYTES:
                 done = False
                 break
+        if done:
+            self.finish()
         return Fetched(columns=self._columns, rows=rows, raw_bytes=raw_bytes, done=done)
 
     def _translated(self, error: Exception) -> ConnectorError:
