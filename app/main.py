@@ -36,8 +36,10 @@ def openapi_document(*, agents: bool = False) -> dict[str, Any]:
     return agents_document(document) if agents else document
 
 
-def serve(settings: Settings, config_path: Path) -> None:
+def serve(settings: Settings, config: Path | None = None) -> None:
     """Run until SIGTERM or SIGINT, then drain: requests in flight finish, the log gets its last checkpoint.
+
+    `config`: where the settings came from, for worker processes to read them again.
 
     Raises StartRefused (one worker); with several, each worker says on stderr why it does not start.
     """
@@ -45,7 +47,7 @@ def serve(settings: Settings, config_path: Path) -> None:
     if settings.server.workers == 1:
         run(lambda: gateway(settings), settings.server.host, settings.server.port, settings.limits.drain_timeout_s)
         return
-    os.environ[CONFIG_VARIABLE] = str(config_path)
+    os.environ[CONFIG_VARIABLE] = str(config_path(config).absolute())
     run_workers("app.main:worker", settings.server, settings.limits.drain_timeout_s)
 
 

@@ -15,7 +15,7 @@ def rfc3339(seconds: float) -> str:
 
 
 def rule_ids(rules: Sequence[RuleRef]) -> tuple[str, ...]:
-    return tuple(f"{rule.file}:{rule.line}" for rule in rules)
+    return tuple(dict.fromkeys(f"{rule.file}:{rule.line}" for rule in rules))
 
 
 @dataclass(slots=True, kw_only=True)
