@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.policy.schemas import schemas
+from app.policy.schemas import schemas  # noqa: E402 - the path must be set first
 
 
 def main() -> None:

@@ -149,10 +149,15 @@ class PolicyFolder(AbstractAsyncContextManager["PolicyFolder"]):
         """Now, without waiting for the watch. True: the newest files are in force."""
         async with self._reloading:
             old = self.current
+            # Whatever stops the reading, the next poll must look again.
+            seen: Signature = {}
+            self._seen = seen
             try:
-                self._seen = await asyncio.to_thread(signature_of, self._folder)
+                seen = await asyncio.to_thread(signature_of, self._folder)
                 new = await asyncio.to_thread(self._load, old)
+                self._seen = seen
             except PolicyBroken as broken:
+                self._seen = seen
                 await self._broke(tuple(str(finding) for finding in broken.findings))
                 return False
             except FolderUnsettled as unsettled:

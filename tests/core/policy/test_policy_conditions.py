@@ -132,9 +132,12 @@ def test_any_text_is_a_condition_or_an_expression_error(text: str) -> None:
     try:
         compile_condition(text).evaluate(ANA, {})
     except ExpressionError as wrong:
-        assert 0 <= wrong.at <= len(text)
-        assert wrong.what
-        assert wrong.expected
+        refused = wrong
+    else:
+        return
+    assert 0 <= refused.at <= len(text)
+    assert refused.what
+    assert refused.expected
 
 
 @pytest.mark.parametrize(
