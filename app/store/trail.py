@@ -6,7 +6,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -71,12 +72,13 @@ class _Durable:
 class FileTrail:
     """Implements `ports.Trail`. `await FileTrail.open(…)`, then `aclose()`, or `async with`. Use on one event loop."""
 
-    def __init__(self, opened: Opened, key: Ed25519PrivateKey) -> None:
+    def __init__(self, opened: Opened, key: Ed25519PrivateKey, report: Callable[[Exception], None]) -> None:
         self.origin = opened.origin
         self.vkey: Vkey = vkey_of(opened.origin, key)
         self.directory: Path = opened.directory
         self.cut_bytes = opened.cut_bytes
         self._lock_fd = opened.lock_fd
+        self._report = report
         self._loop = asyncio.get_running_loop()
         self._journal = Journal(
             opened.directory / JOURNAL,
@@ -90,9 +92,9 @@ class FileTrail:
             key=key,
             edge=opened.edge,
             journal_bytes=opened.journal_bytes,
+            last_batch_at=opened.last_batch_at,
             signed_size=opened.signed_size,
         )
-        self._notary.redo(opened.tiles)
         self._durable = self._next = opened.edge.size
         self._waiting: deque[_Batch] = deque()
         self._in_flight: _Batch | None = None
@@ -108,24 +110,35 @@ class FileTrail:
         self._attester = threading.Thread(target=self._attest_all, name="trail-notary", daemon=True)
 
     @classmethod
-    async def open(cls, directory: Path, *, origin: str, key: Ed25519PrivateKey) -> Self:
-        """Takes the first log below `directory` that no process holds; its origin is `origin/<n>`. Raises
-        TrailCorrupt when that log contradicts itself, TrailUnavailable when the directory cannot be used."""
+    async def open(
+        cls,
+        directory: Path,
+        *,
+        origin: str,
+        key: Ed25519PrivateKey,
+        report: Callable[[Exception], None] = lambda _problem: None,
+    ) -> Self:
+        """Takes the first log below `directory` that no process holds; its origin is `origin/<n>`. `report` is told on
+        the loop why a write failed, for the operator. Raises TrailCorrupt when that log contradicts itself,
+        TrailUnavailable when the directory cannot be used."""
         try:
             opened = await asyncio.to_thread(open_first_free, directory, origin, key)
-        except OSError:
-            raise TrailUnavailable(
-                f"{directory}: the audit directory cannot be written; check it and its space"
-            ) from None
-        trail = cls(opened, key)
-        try:
-            await asyncio.to_thread(trail._notary.publish, time.monotonic(), keep=True)
-        except OSError:
-            os.close(trail._lock_fd)
-            raise TrailUnavailable(f"{directory}: no checkpoint can be written; check the directory's space") from None
+            trail = cls(opened, key, report)
+            try:
+                await asyncio.to_thread(trail._sign_opening, opened)
+            except BaseException:
+                os.close(opened.lock_fd)
+                raise
+        except OSError as problem:
+            text = f"{directory}: the audit log cannot be written there; check the directory, its rights and its space"
+            raise TrailUnavailable(text) from problem
         trail._flusher.start()
         trail._attester.start()
         return trail
+
+    def _sign_opening(self, opened: Opened) -> None:
+        self._notary.redo(opened.tiles)
+        self._notary.publish(time.monotonic(), keep=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -215,70 +228,59 @@ class FileTrail:
             try:
                 batch = self._to_flush.get(timeout=_PROBE_INTERVAL_S if broken else None)
             except Empty:
-                broken = not self._try_probe()
+                broken = not self._tried(self._journal.probe)
                 self._loop.call_soon_threadsafe(self._probed, not broken)
                 continue
             if batch is None:
                 return
-            broken = not self._try_flush(batch)
-            self._loop.call_soon_threadsafe(self._settled, batch, _NO_ROOM if broken else None)
+            broken = not self._tried(partial(self._write, batch))
+            if broken:
+                self._tried(self._journal.repair)
+            self._loop.call_soon_threadsafe(self._settled, batch, _UNWRITABLE if broken else None)
             if not broken:
                 self._to_attest.put((batch.entries, self._journal.durable_bytes))
 
-    def _try_flush(self, batch: _Batch) -> bool:
-        try:
-            for aside in batch.asides:
-                path = self.directory / aside.path
-                make_directory(path.parent)
-                write_whole(path, aside.data)
-            self._journal.write(batch.entries)
-        except OSError:
-            self._try_repair()
-            return False
-        return True
+    def _write(self, batch: _Batch) -> None:
+        for aside in batch.asides:
+            path = self.directory / aside.path
+            make_directory(path.parent)
+            write_whole(path, aside.data)
+        self._journal.write(batch.entries)
 
-    def _try_repair(self) -> bool:
+    def _tried(self, effect: Callable[[], None]) -> bool:
         try:
-            self._journal.repair()
-        except OSError:
-            return False
-        return True
-
-    def _try_probe(self) -> bool:
-        try:
-            self._journal.probe()
-        except OSError:
-            self._try_repair()
+            effect()
+        except Exception as problem:
+            # Whatever it was, those who wait are told that nothing is durable; a silent thread would hang them
+            self._loop.call_soon_threadsafe(self._report, problem)
             return False
         return True
 
     def _attest_all(self) -> None:
         due_s: float | None = None
+        lost = False
         while True:
-            now_s = time.monotonic()
-            timeout_s = None if due_s is None else max(0.0, due_s - now_s)
             try:
-                taken = self._to_attest.get(timeout=timeout_s)
+                taken = self._to_attest.get(timeout=None if due_s is None else max(0.0, due_s - time.monotonic()))
             except Empty:
-                self._attested = self._try_publish(keep=False)
-                due_s = None if self._attested else time.monotonic() + _PROBE_INTERVAL_S
+                due_s = self._publish_due()
                 continue
             if taken is None:
-                self._attested = self._try_publish(keep=True)
+                if not lost:
+                    self._attested = self._tried(partial(self._notary.publish, time.monotonic(), keep=True))
                 return
-            self._notary.take(*taken)
-            if due_s is None:
+            if lost or not self._tried(partial(self._notary.take, *taken)):
+                # A tree that missed an entry must never be signed; the next start reads it from the journal
+                self._attested, lost, due_s = False, True, None
+            elif due_s is None:
                 due_s = time.monotonic() + _CHECKPOINT_INTERVAL_S
             elif time.monotonic() >= due_s:
-                self._attested = self._try_publish(keep=False)
-                due_s = time.monotonic() + (_CHECKPOINT_INTERVAL_S if self._attested else _PROBE_INTERVAL_S)
+                due_s = self._publish_due()
 
-    def _try_publish(self, *, keep: bool) -> bool:
-        try:
-            self._notary.publish(time.monotonic(), keep=keep)
-        except OSError:
-            return False
-        return True
+    def _publish_due(self) -> float | None:
+        """Signs what is durable; answers when to try again, if it could not."""
+        self._attested = self._tried(partial(self._notary.publish, time.monotonic()))
+        return None if self._attested else time.monotonic() + _PROBE_INTERVAL_S
 
 
-_NO_ROOM = "the audit log cannot be written; check the space and health of its disk"
+_UNWRITABLE = "the audit log cannot be written; check the space and health of its disk"

@@ -1,7 +1,7 @@
 """The append-only file behind the log: one durable write per batch, and what a failure or a crash leaves of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.audit.batch import HEADER_BYTES, Batch, batch_at, encode
@@ -14,8 +14,17 @@ class Journal:
     """Not thread-safe: one thread writes. `durable_bytes` counts what is known to be on disk, and nothing else ever
     stays in the file."""
 
-    def __init__(self, path: Path, *, entries: int, durable_bytes: int, last_batch_at: int | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        entries: int,
+        durable_bytes: int,
+        last_batch_at: int | None,
+        sync: Callable[[int], None] = os.fdatasync,
+    ) -> None:
         self._path = path
+        self._sync = sync
         self._fd: int | None = None
         self._last_batch_at = last_batch_at
         self.entries = entries
@@ -28,8 +37,8 @@ class Journal:
         data = encode(self.entries, entries)
         try:
             write_all(fd, data)
-            _sync_data(fd)
-        except OSError:
+            self._sync(fd)
+        except BaseException:
             self._distrust(fd)
             raise
         self._last_batch_at = self.durable_bytes
@@ -42,8 +51,8 @@ class Journal:
         try:
             write_all(fd, bytes(_PROBE_BYTES))
             os.ftruncate(fd, self.durable_bytes)
-            _sync_data(fd)
-        except OSError:
+            self._sync(fd)
+        except BaseException:
             self._distrust(fd)
             raise
 
@@ -67,7 +76,7 @@ class Journal:
             fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
                 self._cut_back(fd)
-            except OSError:
+            except BaseException:
                 os.close(fd)
                 raise
             self._fd = fd
@@ -85,7 +94,3 @@ class Journal:
             last = batch_at(tail, 0) if len(tail) >= HEADER_BYTES else None
             if not isinstance(last, Batch) or not last.sound or last.end != len(tail):
                 raise OSError("the journal's last durable batch cannot be read back")
-
-
-def _sync_data(fd: int) -> None:
-    os.fdatasync(fd)

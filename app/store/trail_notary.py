@@ -3,7 +3,7 @@ that neither hashing nor the derived files delay a release.
 
     checkpoint    the newest signed tree head, replaced in one step
     checkpoints   earlier ones, append-only, each followed by an empty line
-    resume        size and journal offset of the newest checkpoint (derived, unsigned: checked before it is believed)
+    resume        where the newest checkpoint's last batch lies (derived, unsigned: checked before it is believed)
     tile/…        tlog-tiles (derived: rebuilt from the journal when missing)
 """
 
@@ -33,6 +33,7 @@ class Notary:
         key: Ed25519PrivateKey,
         edge: Edge,
         journal_bytes: int,
+        last_batch_at: int | None,
         signed_size: int | None,
     ) -> None:
         self._directory = directory
@@ -40,6 +41,7 @@ class Notary:
         self._key = key
         self._edge = edge
         self._journal_bytes = journal_bytes
+        self._last_batch_at = last_batch_at
         self._unwritten: list[Written] = []
         self._partials = [directory / tile.path for tile in partial_tiles(signed_size or 0)]
         self._unsynced: set[Path] = set()
@@ -59,7 +61,7 @@ class Notary:
     def take(self, entries: Sequence[bytes], journal_bytes: int) -> None:
         """The next durable batch; `journal_bytes` is where it ends. Pure bookkeeping, cannot fail."""
         self._unwritten.extend(self._edge.extend(entries))
-        self._journal_bytes = journal_bytes
+        self._last_batch_at, self._journal_bytes = self._journal_bytes, journal_bytes
 
     def write_tiles(self) -> None:
         """Raises OSError; what is still unwritten stays queued."""
@@ -85,7 +87,8 @@ class Notary:
             self._history_due_s = now_s + HISTORY_INTERVAL_S
         write_whole(self._directory / "checkpoint", note)
         self.signed_size = size
-        write_whole(self._directory / "resume", orjson.dumps({"size": size, "journal_bytes": self._journal_bytes}))
+        if self._last_batch_at is not None:
+            write_whole(self._directory / "resume", orjson.dumps({"size": size, "last_batch_at": self._last_batch_at}))
         self._drop_partials_but([self._directory / tile.path for tile, _ in partials])
 
     def _remember(self, note: bytes) -> None:

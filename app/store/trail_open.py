@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.audit.batch import Broken, batches, next_sound
+from app.audit.batch import Batch, Broken, batches, next_sound
 from app.audit.checkpoint import BadCheckpoint, Checkpoint, vkey_of
 from app.audit.edge import Edge, Written, edge_from
 from app.audit.tiles import Tile
@@ -41,7 +41,9 @@ class Opened:
     """Length of a torn write that nobody was ever told of."""
 
 
-def open_first_free(directory: Path, origin: str, key: Ed25519PrivateKey) -> Opened:
+def open_first_free(
+    directory: Path, origin: str, key: Ed25519PrivateKey, *, full_scan_bytes: int = FULL_SCAN_BYTES
+) -> Opened:
     """Raises TrailCorrupt or OSError."""
     make_directory(directory)
     for number in range(MAX_WRITERS):
@@ -51,7 +53,7 @@ def open_first_free(directory: Path, origin: str, key: Ed25519PrivateKey) -> Ope
         if lock_fd is None:
             continue
         try:
-            return _recover(path, f"{origin}/{number}", key, lock_fd)
+            return _recover(path, f"{origin}/{number}", key, lock_fd, full_scan_bytes)
         except BaseException:
             os.close(lock_fd)
             raise
@@ -68,7 +70,7 @@ def _lock(path: Path) -> int | None:
     return fd
 
 
-def _recover(path: Path, origin: str, key: Ed25519PrivateKey, lock_fd: int) -> Opened:
+def _recover(path: Path, origin: str, key: Ed25519PrivateKey, lock_fd: int, full_scan_bytes: int) -> Opened:
     vkey = vkey_of(origin, key)
     known = read_or_none(path / VKEY)
     if known is not None and known.decode("utf-8", "replace").strip() != str(vkey):
@@ -86,7 +88,7 @@ def _recover(path: Path, origin: str, key: Ed25519PrivateKey, lock_fd: int) -> O
     fd = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         scan = _Scan(path, fd, head)
-        scan.run()
+        scan.run(full_scan_bytes)
         size = os.fstat(fd).st_size
         if size > scan.end:
             # Nobody was told of it; kept all the same, so that nothing vanishes from an audit directory
@@ -123,11 +125,11 @@ class _Scan:
         self.last_batch_at: int | None = None
         self.tiles: list[Written] = []
 
-    def run(self) -> None:
-        if os.fstat(self._fd).st_size > FULL_SCAN_BYTES:
+    def run(self, full_scan_bytes: int) -> None:
+        if os.fstat(self._fd).st_size > full_scan_bytes:
             self._skip_covered()
         self._check_head()
-        for found in batches(lambda offset, count: os.pread(self._fd, count, offset), self.end):
+        for found in batches(self._read, self.end):
             if isinstance(found, Broken) or not found.sound or found.first != self.edge.size:
                 self._must_be_torn(found.offset)
                 break
@@ -172,12 +174,18 @@ class _Scan:
             return
         try:
             resume = orjson.loads(raw)
-            size, journal_bytes = int(resume["size"]), int(resume["journal_bytes"])
+            size, last_batch_at = int(resume["size"]), max(0, int(resume["last_batch_at"]))
             edge = edge_from(size, self._read_tile)
         except (ValueError, KeyError, TypeError, OSError):
             return
-        if size == self._head.size and edge is not None and edge.root() == self._head.root:
-            self.edge, self.end = edge, journal_bytes
+        if size != self._head.size or edge is None or edge.root() != self._head.root:
+            return
+        last = next(batches(self._read, last_batch_at), None)
+        if isinstance(last, Batch) and last.sound and last.first + len(last.entries) == size:
+            self.edge, self.end, self.last_batch_at = edge, last.end, last.offset
+
+    def _read(self, offset: int, count: int) -> bytes:
+        return os.pread(self._fd, count, offset)
 
     def _read_tile(self, tile: Tile) -> bytes:
         return (self._path / tile.path).read_bytes()
