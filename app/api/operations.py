@@ -1,7 +1,7 @@
 """The agent operations: one declaration each makes the document, the door's routing table and the scope check."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query
@@ -54,13 +54,15 @@ class Endpoint:
     summary: str
     description: str
     problems: tuple[int, ...]
+    links: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """OpenAPI links by status: where the answer's identifiers go next."""
 
 
 class DeclaredRoute(APIRoute):
     """A FastAPI route for the document's sake; the door's ASGI callable takes its place at run time."""
 
 
-_ALWAYS = (400, 401, 403, 404, 406, 414, 431, 500, 503)
+_ALWAYS = (400, 401, 403, 404, 406, 500, 503)
 _LIMIT = 100
 _MAX_LIMIT = 200
 
@@ -153,6 +155,10 @@ def _parse_get_approval(arrived: Arrived) -> GetApproval:
     return GetApproval(approval_id=arrived.path_args["approval_id"])
 
 
+def _to_approval(expression: str) -> dict[str, Any]:
+    return {"operationId": "get_approval", "parameters": {"approval_id": expression}}
+
+
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         name="get_identity",
@@ -210,6 +216,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "approval_id. A refusal says what to change. Example body: "
         '{"sql": "SELECT id, email FROM customers WHERE region = :region LIMIT 5", "params": {"region": "north"}}',
         problems=(408, 413, 415, 422),
+        links={202: {"approval": _to_approval("$response.body#/approval_id")}},
     ),
     Endpoint(
         name="explain_sql",
@@ -238,6 +245,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Approvals you asked for, or may decide",
         description="Newest first. Example: GET /v1/approvals?state=pending",
         problems=(422,),
+        links={200: {"approval": _to_approval("$response.body#/approvals/0/approval_id")}},
     ),
     Endpoint(
         name="get_approval",
@@ -264,6 +272,8 @@ def declare(app: FastAPI) -> None:
             for status, model in endpoint.answers.items()
             if status != first
         }
+        for status, links in endpoint.links.items():
+            responses.setdefault(status, {})["links"] = links
         for status in sorted({*_ALWAYS, *endpoint.problems}):
             responses[status] = {
                 "description": _PROBLEM_TEXT[status],
@@ -291,17 +301,15 @@ _ANSWER_TEXT = {
     202: "A human has to approve first; nothing ran",
 }
 _PROBLEM_TEXT = {
-    400: "Undecodable request",
+    400: "Undecodable request, or a URL or headers that are too long",
     401: "No valid token",
     403: "Policy, scope or the SQL guard says no; `detail` says what to change",
-    404: "Nothing that you may know of",
+    404: "Nothing that you may know of, or a cursor of another request",
     406: "Only JSON can be answered",
     408: "The body took too long",
     413: "Body or result too large",
-    414: "URL too long",
     415: "The body must be application/json",
     422: "The request or the statement is not valid; `errors` or `detail` say where",
-    431: "Headers too large",
     500: "A fault of the gateway",
     503: "Database, audit log, identity provider or store unavailable: retry after Retry-After seconds",
 }

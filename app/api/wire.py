@@ -30,6 +30,7 @@ class QueryBody(Body):
             max_length=MAX_SQL_CHARS,
             description="One statement in the connection's own dialect. Prefer parameters to literals.",
             examples=["SELECT id, name, email FROM customers WHERE region = :region ORDER BY id LIMIT 5"],
+            json_schema_extra={"format": "sql"},
         ),
     ]
     params: Annotated[
@@ -43,14 +44,13 @@ class QueryBody(Body):
     ] = None
     max_rows: Annotated[
         Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(whole)] | None,
-        Field(description="At most this many rows; the connection's own limit still counts.", examples=[100]),
+        Field(description="At most this many rows; the connection's own limit still counts."),
     ] = None
     unmask: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=200)]] | None,
         Field(
             max_length=50,
             description="Labels that you need unmasked, for example pii.email. Usually waits for a human.",
-            examples=[["pii.email"]],
         ),
     ] = None
     purpose: Annotated[
@@ -58,7 +58,6 @@ class QueryBody(Body):
         Field(
             max_length=500,
             description="Why you need the data: approvers and auditors read it.",
-            examples=["Monthly revenue report"],
         ),
     ] = None
     cursor: Annotated[

@@ -158,9 +158,9 @@ class InvalidRequest(Refused):
     title = "The request does not fit the schema"
 
 
-class InvalidCursor(Refused):
+class InvalidCursor(NotFound):
     code = "invalid_cursor"
-    title = "The cursor cannot be used here"
+    title = "No such page"
 
 
 class StatementNotAllowed(Refused):
