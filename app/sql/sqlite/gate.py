@@ -83,8 +83,8 @@ def _accesses(tree: Tree, bound: Bound, catalog: Catalog) -> tuple[Action, str, 
             return action, kind, (Access(table=key, action=action), *reads)
         case Definition():
             # A table that does not exist yet is nothing policy knows: what a definition reads then decides over it.
-            target = _defined(tree, catalog)
-            targets = (target,) if target is not None else bound.tables
+            defined = _defined(tree, catalog)
+            targets = (defined,) if defined is not None else bound.tables
             return Action.DDL, "ddl", (*(Access(table=key, action=Action.DDL) for key in targets), *reads)
 
 

@@ -75,6 +75,7 @@ def _bucket(column: str, size: int) -> str:
     exact = f"abs({column}) < {_EXACT_REAL}"
     return (
         f"CASE typeof({column}) "
-        f"WHEN 'integer' THEN {column} - ({column} % {size} + {size}) % {size} "
+        f"WHEN 'integer' THEN CASE WHEN {column} >= {size - 2**63} THEN "
+        f"{column} - ({column} % {size} + {size}) % {size} END "
         f"WHEN 'real' THEN CASE WHEN {exact} THEN ({whole} - ({quotient} < {whole})) * {size}.0 END END"
     )

@@ -135,7 +135,8 @@ def _fill(connection: sqlite3.Connection, twin: bool) -> None:
         shared = (i * 13 % (CUSTOMERS - 50) + 1, regions[i % 3], total, day)
         other = (h % 90, "ZZ", h / 7 if twin else -float(h), "never" if twin else day)
         connection.execute(
-            "INSERT INTO orders VALUES (?,?,?,?,?,?,?)", (i, *(shared if mine else other), str(h), "t1" if mine else "t2")
+            "INSERT INTO orders VALUES (?,?,?,?,?,?,?)",
+            (i, *(shared if mine else other), str(h), "t1" if mine else "t2"),
         )
     people = [(f"{names[i % 6]}{i}", ("ops", "dev", "hr")[i % 3]) for i in range(90)]
     for i, (name, dept) in enumerate(people):
@@ -210,9 +211,7 @@ def json_type(value: Any) -> JsonType:
             return JsonType.TEXT
 
 
-def rewritten(
-    sql: str, params: Mapping[str, Any], catalog: Catalog, seen: Mapping[TableKey, TableView]
-) -> Rewritten:
+def rewritten(sql: str, params: Mapping[str, Any], catalog: Catalog, seen: Mapping[TableKey, TableView]) -> Rewritten:
     statement = guard.inspect(sql, {name: json_type(value) for name, value in params.items()}, catalog)
     return guard.rewrite(statement, seen.get, catalog)
 
