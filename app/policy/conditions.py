@@ -25,7 +25,7 @@ from app.policy.expression import (
 
 CONTEXT_NAMES = frozenset(
     {"rows", "bytes", "tables", "columns", "has_where", "limit", "statement", "hour", "weekday", "purpose"}
-    | {"principal", "actor", "client", "claims", "session", "spent", "functions", "connection"}
+    | {"principal", "actor", "client", "claims", "session", "spent"}
 )
 """Documented names; any other is a warning at load and unknown at run time."""
 

@@ -5,10 +5,13 @@ many rules match, not on how many there are. Conditions are not evaluated here.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from app.policy.decision import Action
 from app.policy.resources import Pattern, Width
 from app.policy.rules import ANY_ACTION, ANYBODY, Rule
+
+_CALLERS = 8_192
 
 _Shape = tuple[int, int]
 
@@ -37,13 +40,12 @@ class _OfSubject:
             yield from self.literal.get((action, resource), ())
         length = len(resource)
         for (head, tail), buckets in self.shapes.items():
-            if head + tail > length:
-                continue
-            begins, ends = resource[:head], resource[length - tail :]
-            for action in actions:
-                for rule in buckets.get((action, begins, ends), ()):
-                    if rule.resource.between_fits(resource):
-                        yield rule
+            if head + tail <= length:
+                begins, ends = resource[:head], resource[length - tail :]
+                for action in actions:
+                    for rule in buckets.get((action, begins, ends), ()):
+                        if rule.resource.between_fits(resource):
+                            yield rule
 
 
 def _connection_of(pattern: Pattern) -> str:
@@ -57,7 +59,14 @@ class RuleIndex:
         self._subjects: dict[str, _OfSubject] = {}
         self._roles = roles
         for rule in rules:
-            self._subjects.setdefault(rule.subject, _OfSubject()).add(rule)
+            of_subject = self._subjects.get(rule.subject)
+            if of_subject is None:
+                of_subject = self._subjects[rule.subject] = _OfSubject()
+            of_subject.add(rule)
+        self._rules_of = lru_cache(maxsize=_CALLERS)(self._collect)
+
+    def _collect(self, subjects: frozenset[str]) -> tuple[_OfSubject, ...]:
+        return tuple(self._subjects[name] for name in self.identities(subjects) if name in self._subjects)
 
     def identities(self, subjects: Iterable[str]) -> frozenset[str]:
         """The subjects, every role they have, and everybody."""
@@ -67,23 +76,18 @@ class RuleIndex:
             found |= self._roles.get(subject, frozenset())
         return frozenset(found)
 
-    def candidates(self, subjects: Iterable[str], resource: str, action: Action) -> tuple[Rule, ...]:
+    def candidates(self, subjects: frozenset[str], resource: str, action: Action) -> tuple[Rule, ...]:
         """Every rule that covers the question, whatever its condition says; in the order of the file."""
         actions = (action.value, ANY_ACTION)
         found: list[Rule] = []
-        for name in self.identities(subjects):
-            of_subject = self._subjects.get(name)
-            if of_subject is not None:
-                found.extend(of_subject.covering(resource, actions))
+        for of_subject in self._rules_of(subjects):
+            found.extend(of_subject.covering(resource, actions))
         found.sort(key=lambda rule: rule.line)
         return tuple(found)
 
-    def around(self, subjects: Iterable[str], connection: str, action: Action) -> Iterator[Rule]:
+    def around(self, subjects: frozenset[str], connection: str, action: Action) -> Iterator[Rule]:
         """Rules of this action whose resource may lie below the connection."""
-        for name in self.identities(subjects):
-            of_subject = self._subjects.get(name)
-            if of_subject is None:
-                continue
+        for of_subject in self._rules_of(subjects):
             for place in (connection, ""):
                 for rule in of_subject.by_connection.get(place, ()):
                     if rule.action in (action.value, ANY_ACTION):

@@ -33,7 +33,7 @@ from app.policy.resources import LABEL_PREFIX, connection_of, label_resource
 from app.policy.row_filters import EVERY_ROW, conjunction
 from app.policy.rules import ADMIN_SURFACE, ANYBODY, Rules, conditional_names
 from app.policy.tables import CLOSED_KINDS, DERIVED_KINDS, Columns
-from app.policy.verdicts import Question, question
+from app.policy.verdicts import Question
 from connectors.contract import Catalog, Table
 
 _QUESTIONS = 65_536
@@ -73,7 +73,7 @@ class LoadedPolicy:
 
     def decide(self, caller: Caller, resource: str, action: Action, context: Context) -> Decision:
         asked = self._question(caller.principal_subjects, caller.actor_subjects, resource, action)
-        return asked.fixed or asked.decide(caller, context)
+        return asked.decide(caller, context)
 
     def actions(self, caller: Caller, resource: str) -> frozenset[Action]:
         sides = (caller.principal_subjects, caller.actor_subjects)
@@ -201,7 +201,7 @@ class LoadedPolicy:
         return frozenset() if kind is None else actions_on(kind)
 
     def _compose(self, principal: Subjects, actor: Subjects, resource: str, action: Action) -> Question:
-        return question(
+        return Question(
             action,
             self._index.candidates(principal, resource, action),
             self._index.candidates(actor, resource, action),

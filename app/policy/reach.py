@@ -16,7 +16,7 @@ _MAX_PAIRS = 20_000
 def may_reach(
     index: RuleIndex,
     possible: Callable[[str], bool],
-    sides: tuple[Iterable[str], Iterable[str]],
+    sides: tuple[frozenset[str], frozenset[str]],
     connection: str,
     action: Action,
 ) -> bool:

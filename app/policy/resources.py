@@ -31,6 +31,7 @@ def _escaped(name: str) -> str:
     return _RESERVED.sub(lambda found: f"%{ord(found[0]):02X}", name)
 
 
+@lru_cache(maxsize=32_768)
 def table_path(key: TableKey) -> str:
     """`schema.table`; a name that holds "%", "/", ".", "*" or a control character has it as %XX, so that every table
     has a path of its own and no pattern is fooled by a strange name."""

@@ -47,6 +47,8 @@ class Columns:
         self._masks = masks
         self._catalog = catalog
         self._unmasked = unmasked
+        self._known: dict[tuple[TableKey, str], State] = {}
+        self._of_reads: dict[TableKey, list[tuple[str, State]]] = {}
 
     def state(self, table: Table, column: Column) -> State:
         return self._state(table, column, _MAX_HOPS)
@@ -69,6 +71,13 @@ class Columns:
                 return State(label, None if self._unmasked(label) else self._masks.of(label))
 
     def _state(self, table: Table, column: Column, hops: int) -> State:
+        at = (table.key, column.name)
+        known = self._known.get(at)
+        if known is None:
+            known = self._known[at] = self._derived(table, column, hops)
+        return known
+
+    def _derived(self, table: Table, column: Column, hops: int) -> State:
         entry = self._data.of(table.key)
         if (entry is None and table.kind in CLOSED_KINDS) or hops == 0:
             return ABSENT
@@ -86,7 +95,10 @@ class Columns:
         return NOTHING_KNOWN if column is None else self._state(table, column, hops)
 
     def _of_view(self, view: Table, column: Column, own: State | None, default: State, hops: int) -> State:
-        reads = [(read.column, self._read(read.table, read.column, view.key, hops)) for read in view.reads]
+        reads = self._of_reads.get(view.key)
+        if reads is None:
+            reads = [(read.column, self._read(read.table, read.column, view.key, hops)) for read in view.reads]
+            self._of_reads[view.key] = reads
         namesakes = [state for name, state in reads if name == column.name]
         every_raw = all(state.raw for _, state in reads)
         if own is None:

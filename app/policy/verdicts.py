@@ -1,7 +1,6 @@
 """How matching rules become a decision: deny > approve > allow on each side, and the stricter side counts."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from app.policy.caller import Caller
 from app.policy.decision import Action, Allow, AskFirst, Context, Decision, Deny, Effect, RuleRef
@@ -58,22 +57,29 @@ def _reason(action: Action, sides: dict[str, Effect | None]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """The candidate rules of one question, with the decision where no condition has a say in it."""
+    """The candidate rules of one question; where no condition has a say, the decision is made once."""
 
-    action: Action
-    principal: tuple[Rule, ...]
-    actor: tuple[Rule, ...]
-    names: frozenset[str]
-    fixed: Decision | None
+    __slots__ = ("_action", "_actor", "_conditional", "_fixed", "_principal", "names")
+
+    def __init__(self, action: Action, principal: tuple[Rule, ...], actor: tuple[Rule, ...]) -> None:
+        conditions = [rule.condition for rule in (*principal, *actor) if rule.condition is not None]
+        self.names: frozenset[str] = frozenset().union(*(condition.names for condition in conditions))
+        self._conditional = bool(conditions)
+        self._action = action
+        self._principal = principal
+        self._actor = actor
+        self._fixed: Decision | None = None
 
     def decide(self, caller: Caller, context: Context) -> Decision:
-        if self.fixed is not None:
-            return self.fixed
-        return decision_on(
-            self.action, matching(self.principal, caller, context), matching(self.actor, caller, context)
-        )
+        if self._fixed is not None:
+            return self._fixed
+        if self._conditional:
+            return decision_on(
+                self._action, matching(self._principal, caller, context), matching(self._actor, caller, context)
+            )
+        self._fixed = decision_on(self._action, self._principal, self._actor)
+        return self._fixed
 
     @property
     def possible(self) -> bool:
@@ -81,14 +87,5 @@ class Question:
         return all(
             any(rule.effect is not Effect.DENY for rule in side)
             and not any(rule.effect is Effect.DENY and rule.condition is None for rule in side)
-            for side in (self.principal, self.actor)
+            for side in (self._principal, self._actor)
         )
-
-
-def question(action: Action, principal: tuple[Rule, ...], actor: tuple[Rule, ...]) -> Question:
-    names = frozenset(
-        name for rule in (*principal, *actor) if rule.condition is not None for name in rule.condition.names
-    )
-    conditional = any(rule.condition is not None for rule in (*principal, *actor))
-    fixed = None if conditional else decision_on(action, principal, actor)
-    return Question(action, principal, actor, names, fixed)
