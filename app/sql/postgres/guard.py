@@ -1,6 +1,6 @@
 """The PostgreSQL guard: the caller's text in, a statement of our own making out. The text itself never runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.sql.agreement import MAX_TOKENS_FOR_OPINION, agrees
@@ -14,6 +14,7 @@ from app.sql.postgres.reader import Reader
 from app.sql.postgres.scan_order import keeps_scan_order
 from app.sql.postgres.substitution import Binds, substitute
 from app.sql.postgres.tree import PgTree, Reference, bare, bare_parse, disagreement, parsed, rendered
+from app.sql.postgres.value_cap import capped
 from app.sql.postgres.writes import read_write
 from app.sql.statement import (
     Access,
@@ -58,8 +59,12 @@ class PostgresGuard:
         check_required(source, found, seen)
         binds = Binds(source)
         substitute(source, tree, found, seen, catalog, binds)
+        names = binding.names() if source.grows else None
+        if names:
+            tree = capped(tree, names)
         sql = rendered(tree)
-        if bare_parse(sql) != tree:
+        # Bytes of one schema in one process: equal exactly when the trees are, and twice as fast to compare.
+        if bare_parse(sql).SerializeToString(deterministic=True) != tree.SerializeToString(deterministic=True):
             raise disagreement()
         return Rewritten(
             sql=sql,
@@ -82,14 +87,14 @@ def _inspected(numbered: Numbered, token_count: int, params: ParamTypes, catalog
     parameters = Parameters(numbered.names, params)
     reader = Reader(catalog, parameters)
     if node.WhichOneof("node") == "select_stmt":
-        statement = _read_select(tree, node.select_stmt, reader, parameters)
+        statement = _read_select(tree, node.select_stmt, reader, parameters, numbered)
         if token_count <= MAX_TOKENS_FOR_OPINION and not agrees(numbered.text, reader.relation_names):
             raise disagreement()
         return statement
     return read_write(tree, node, reader, parameters)
 
 
-def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters) -> Statement:
+def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters, numbered: Numbered) -> Statement:
     query = reader.read_root(select)
     source = PgTree(
         data=bare(tree.SerializeToString()).SerializeToString(),
@@ -99,6 +104,7 @@ def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters)
         wheres=tuple(reader.wheres),
         binds=tuple(parameters.binds),
         grows=reader.grows,
+        free_constants=_caller_offsets(reader.free_constants, numbered),
     )
     limit = select.limit_count.a_const
     return Statement(
@@ -112,6 +118,14 @@ def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters)
         kind="values" if select.values_lists else "select",
         tree=source,
     )
+
+
+def _caller_offsets(places: Iterable[int], numbered: Numbered) -> frozenset[int]:
+    """Byte offsets in the numbered text as character offsets in the caller's."""
+    if not numbered.text.isascii():
+        data = numbered.text.encode()
+        places = [len(data[:place].decode(errors="ignore")) for place in places]
+    return frozenset(numbered.caller_offset(place) for place in places)
 
 
 def accesses_of(references: Sequence[Reference]) -> tuple[Access, ...]:

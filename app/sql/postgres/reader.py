@@ -24,8 +24,13 @@ from app.sql.statement import Refusal, SqlRefused
 from connectors.contract import Catalog, TableKey
 
 MAX_REPEATED = 1_000_000
+MAX_CONCATENATIONS = 8
+"""Each may double what came before it; beyond, the output is measured."""
 _PLAIN_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _INNER, _LEFT, _RIGHT = (pb.JoinType.Value(name) for name in ("JOIN_INNER", "JOIN_LEFT", "JOIN_RIGHT"))
+
+_OPERANDS = (["a_expr", "lexpr"], ["a_expr", "rexpr"])
+_PLAIN_CASTS = frozenset({"date", "timestamp", "timestamptz", "text", "uuid"})
 
 
 class Reader:
@@ -36,7 +41,7 @@ class Reader:
         self.functions: set[str] = set()
         self.columns: set[str] = set()
         self.suspects: list[Use] = []
-        self.constants: set[int] = set()
+        self.free_constants: set[int] = set()
         self.relation_names: list[tuple[str, str]] = []
         self.grows = False
         self.wheres: list[tuple[Scope, tuple[str | int, ...]]] = []
@@ -48,6 +53,8 @@ class Reader:
         self._ctes: dict[str, Cte] = {}
         self._scope: Scope | None = None
         self._uses: list[Use] = []
+        self._cast_is_plain = False
+        self._concatenations = 0
 
     # -- the generic walk -----------------------------------------------------------------------------------------
 
@@ -217,6 +224,7 @@ class Reader:
         self._ctes = dict(self._ctes)
         entries = [Cte(name=entry.common_table_expr.ctename) for entry in clause.ctes]
         if clause.recursive:
+            self.grows = True
             for cte in entries:
                 cte.recursive = True
                 self._ctes[cte.name] = cte
@@ -445,12 +453,35 @@ class Reader:
             array = bool(message.type_name.array_bounds)
             self.parameters.cast(message.arg, kind + "[]" if array else kind)
             return
+        self._cast_is_plain = (
+            kind in _PLAIN_CASTS and not message.type_name.typmods and not message.type_name.array_bounds
+        )
         self._path.append("arg")
         self.node(message.arg)
         self._path.pop()
 
     def _param_ref(self, _message: Any, node: Any) -> None:
         self.parameters.typed(node, self._path)
+
+    def _const(self, message: Any, _node: Any) -> None:
+        self.fields(message, nodes.EXPRESSIONS["a_const"])
+        if self._is_free(message):
+            self.free_constants.add(message.location)
+
+    def _is_free(self, message: Any) -> bool:
+        """Operands of operators, and of casts there to types whose constants print alike whatever they hold.
+
+        LIMIT, OFFSET, ordinals of GROUP BY and ORDER BY, intervals, function arguments and type modifiers are not.
+        """
+        path = self._path
+        kind = message.WhichOneof("val")
+        if kind not in ("ival", "fval", "sval"):
+            return False
+        if path[-3:-1] == ["type_cast", "arg"]:
+            return kind == "sval" and self._cast_is_plain and path[-5:-3] in _OPERANDS
+        if path[-3:-1] in _OPERANDS:
+            return True
+        return len(path) > 5 and path[-6:-2] == ["a_expr", "rexpr", "list", "items"]
 
     def _type_name(self, value: Any, _message: Any) -> None:
         check_type(value)
@@ -463,6 +494,9 @@ class Reader:
                 f"The operator {'.'.join(names)!r} is not allowed. Use the built-in operators.",
                 position=message.location,
             )
+        if names[-1] == "||":
+            self._concatenations += 1
+            self.grows = self.grows or self._concatenations > MAX_CONCATENATIONS
 
     def _collation(self, value: Sequence[Any], message: Any) -> None:
         names = strings(value)
@@ -490,6 +524,7 @@ _METHODS: dict[str, Callable[[Reader, Any, Any], None]] = {
     "func_call": Reader._func_call,
     "type_cast": Reader._type_cast,
     "param_ref": Reader._param_ref,
+    "a_const": Reader._const,
 }
 _FROM: dict[str | None, Callable[[Reader, Any, bool], Item]] = {
     "range_var": Reader._range_var,
