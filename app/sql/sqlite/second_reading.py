@@ -3,6 +3,7 @@ nothing runs. Every base table stands as `main`.name in a template; every other 
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import sqlglot
@@ -62,7 +63,7 @@ def _own(tokens: list[Token], bind_count: int) -> Mapping[str, int] | None:
 
 def _sqlglot(sql: str, tokens: list[Token]) -> Mapping[str, int] | None:
     try:
-        statements = sqlglot.parse(_anonymous_placeholders(sql, tokens), dialect="sqlite")
+        statements = sqlglot.parse(_for_sqlglot(sql, tokens), dialect="sqlite")
     except SqlglotError:
         return None
     if len(statements) != 1 or not isinstance(statements[0], (exp.Query, exp.Values)):
@@ -76,13 +77,16 @@ def _sqlglot(sql: str, tokens: list[Token]) -> Mapping[str, int] | None:
     return found
 
 
-def _anonymous_placeholders(sql: str, tokens: list[Token]) -> str:
-    """sqlglot does not know numbered placeholders."""
+def _for_sqlglot(sql: str, tokens: list[Token]) -> str:
+    """sqlglot knows no numbered placeholders, and reads some function names as syntax of its own (x IS json(y))."""
     pieces = []
     at = 0
-    for token in tokens:
+    for token, after in pairwise(tokens):
         if token.kind is Kind.PARAM:
             pieces.append(sql[at : token.start + 1])
+            at = token.end
+        elif token.kind is Kind.WORD and after.word == "(" and token.text in _CALLABLE:
+            pieces.append(f"{sql[at : token.start]}`{token.text}`")
             at = token.end
     pieces.append(sql[at:])
     return "".join(pieces)

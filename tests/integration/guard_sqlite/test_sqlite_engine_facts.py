@@ -88,7 +88,8 @@ def test_a_mask_covers_every_storage_class(tmp_path: Path) -> None:
     secrets += [1e300, float("inf"), "", "@", "x" * 5000 + "@y", "9876-54-32", "2024-05-06secret"]
     for i, secret in enumerate(secrets):
         writer.execute(
-            "INSERT INTO customers (id, email, phone, birth, salary, score, note, code, flag) VALUES (?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO customers (id, email, phone, birth, salary, score, note, code, flag)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
             (10_000 + i, *[secret] * 8),
         )
     writer.commit()

@@ -80,13 +80,13 @@ def _as_bound_by_hand(sql: str, params: Mapping[str, Any]) -> Any:
 
 @pytest.mark.parametrize("case", ATTACKS, ids=lambda case: case["sql"][:60])
 def test_an_attack_is_refused_or_learns_nothing(shop: Shop, case: dict[str, Any]) -> None:
-    try:
+    if "refused" in case:
+        with pytest.raises(SqlRefused) as refused:
+            shop.answers(case["sql"], case.get("params", {}))
+        assert refused.value.refusal.value == case["refused"], refused.value.detail
+    else:
         first, second = shop.answers(case["sql"], case.get("params", {}))
-    except SqlRefused as refused:
-        assert refused.refusal.value == case.get("refused"), refused.detail
-        return
-    assert "refused" not in case
-    assert first == second
+        assert first == second
 
 
 _NUMBER = st.sampled_from(["id", "salary", "score", "3", "500", "-1", "0"])
@@ -163,7 +163,8 @@ def _selects(draw: st.DrawFn) -> str:
         case "group":
             return f"SELECT {outputs[0]}, count(*), group_concat({draw(scalar)}) FROM {source}{where} GROUP BY 1{limit}"
         case "aggregate":
-            return f"SELECT count(*), min({outputs[0]}), max({outputs[0]}), group_concat({outputs[0]}) FROM {source}{where}"
+            one = outputs[0]
+            return f"SELECT count(*), min({one}), max({one}), group_concat({one}) FROM {source}{where}"
         case "window":
             return f"SELECT {listed}, row_number() OVER (PARTITION BY {draw(scalar)}) FROM {source}{where}{limit}"
         case "join":
@@ -172,7 +173,8 @@ def _selects(draw: st.DrawFn) -> str:
                 f" JOIN orders b ON b.customer_id = a.one OR b.region = a.one LIMIT 50"
             )
         case "nested":
-            return f"SELECT (SELECT max(total) FROM orders WHERE region = {outputs[0]}), {listed} FROM {source}{where}{limit}"
+            inner = f"(SELECT max(total) FROM orders WHERE region = {outputs[0]})"
+            return f"SELECT {inner}, {listed} FROM {source}{where}{limit}"
     return f"SELECT {listed} FROM {source}{where}{order}{limit}"
 
 
