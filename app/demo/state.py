@@ -35,6 +35,7 @@ def prepare(state_dir: Path, *, port: int, seed: int = DEFAULT_SEED, host: str =
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
+        (folder / "audit").mkdir(mode=0o700, exist_ok=True)
         built = shop_database.ensure(folder / "shop.db", seed)
         mask_key = ensure_key_file(folder / "mask.key")
         _sample_policies(folder / "policies", folder / "policies.sha256")
