@@ -14,11 +14,10 @@ from app.policy.findings import Finding
 from app.policy.labels import LABEL_FORM
 from app.policy.resources import table_path
 from app.policy.row_filters import Predicate, compile_predicate
-from app.policy.rules import ANYBODY, SUBJECT_FORM
+from app.policy.subjects import ANYBODY, SUBJECT_FORM, is_subject
 from connectors.contract import TableKey
 
 _LABEL = re.compile(LABEL_FORM)
-_SUBJECT = re.compile(r"(user|role|group|client):[^\s*,\"]+|\*")
 _WORDS = ("allow", "mask", "deny")
 
 Word = Literal["allow", "mask", "deny"]
@@ -35,7 +34,7 @@ def _column_word(text: object) -> object:
 
 
 def _subject(text: object) -> object:
-    if isinstance(text, str) and not _SUBJECT.fullmatch(text):
+    if isinstance(text, str) and not is_subject(text):
         raise PydanticCustomError("subject", "unknown subject {text}", {"text": repr(text), "expected": SUBJECT_FORM})
     return text
 

@@ -7,9 +7,10 @@ many rules match, not on how many there are. Conditions are not evaluated here.
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from app.policy.decision import Action
-from app.policy.resources import Pattern, Width
-from app.policy.rules import ANY_ACTION, ANYBODY, Rule
+from app.policy.decision import Action, Effect
+from app.policy.resources import LABEL_PREFIX, Pattern, Width
+from app.policy.rules import ANY_ACTION, Rule
+from app.policy.subjects import ANYBODY
 
 _CALLERS = 8_192
 
@@ -19,12 +20,13 @@ _Shape = tuple[int, int]
 class _OfSubject:
     """Literal resources by name; patterns by the lengths of their literal head and tail, then by those literals."""
 
-    __slots__ = ("by_connection", "literal", "shapes")
+    __slots__ = ("blankets", "grants", "literal", "shapes")
 
     def __init__(self) -> None:
         self.literal: dict[tuple[str, str], list[Rule]] = {}
         self.shapes: dict[_Shape, dict[tuple[str, str, str], list[Rule]]] = {}
-        self.by_connection: dict[str, list[Rule]] = {}
+        self.grants: dict[tuple[str, str], list[Pattern]] = {}
+        self.blankets: dict[tuple[str, str], list[Pattern]] = {}
 
     def add(self, rule: Rule) -> None:
         pattern = rule.resource
@@ -33,7 +35,11 @@ class _OfSubject:
         else:
             shape = self.shapes.setdefault((len(pattern.head), len(pattern.tail)), {})
             shape.setdefault((rule.action, pattern.head, pattern.tail), []).append(rule)
-        self.by_connection.setdefault(_connection_of(pattern), []).append(rule)
+        place = (_place_of(pattern), rule.action)
+        if rule.effect is not Effect.DENY:
+            self.grants.setdefault(place, []).append(pattern)
+        elif rule.condition is None and pattern.width is not Width.LITERAL:
+            self.blankets.setdefault(place, []).append(pattern)
 
     def covering(self, resource: str, actions: tuple[str, ...]) -> Iterator[Rule]:
         for action in actions:
@@ -48,10 +54,15 @@ class _OfSubject:
                             yield rule
 
 
-def _connection_of(pattern: Pattern) -> str:
-    """ "" for a pattern that spans connections."""
+_ANYWHERE = ""
+
+
+def _place_of(pattern: Pattern) -> str:
+    """The connection, or _ANYWHERE for a pattern that spans connections."""
+    if pattern.text.startswith(LABEL_PREFIX):
+        return LABEL_PREFIX
     connection = pattern.text.partition("/")[0]
-    return "" if "*" in connection else connection
+    return _ANYWHERE if "*" in connection else connection
 
 
 class RuleIndex:
@@ -85,10 +96,18 @@ class RuleIndex:
         found.sort(key=lambda rule: rule.line)
         return tuple(found)
 
-    def around(self, subjects: frozenset[str], connection: str, action: Action) -> Iterator[Rule]:
-        """Rules of this action whose resource may lie below the connection."""
+    def grants(self, subjects: frozenset[str], connection: str, action: Action) -> Iterator[Pattern]:
+        """What allowing and asking rules, whatever their conditions, may cover below the connection."""
         for of_subject in self._rules_of(subjects):
-            for place in (connection, ""):
-                for rule in of_subject.by_connection.get(place, ()):
-                    if rule.action in (action.value, ANY_ACTION):
-                        yield rule
+            for place in _places(connection, action):
+                yield from of_subject.grants.get(place, ())
+
+    def blankets(self, subjects: frozenset[str], connection: str, action: Action) -> Iterator[Pattern]:
+        """Patterns that are denied whatever the context."""
+        for of_subject in self._rules_of(subjects):
+            for place in _places(connection, action):
+                yield from of_subject.blankets.get(place, ())
+
+
+def _places(connection: str, action: Action) -> Iterator[tuple[str, str]]:
+    return ((place, act) for place in (connection, _ANYWHERE) for act in (action.value, ANY_ACTION))

@@ -31,7 +31,8 @@ from app.policy.labels import Masks
 from app.policy.reach import may_reach
 from app.policy.resources import LABEL_PREFIX, connection_of, label_resource
 from app.policy.row_filters import EVERY_ROW, conjunction
-from app.policy.rules import ADMIN_SURFACE, ANYBODY, Rules, conditional_names
+from app.policy.rules import ADMIN_SURFACE, Rules, conditional_names
+from app.policy.subjects import ANYBODY
 from app.policy.tables import CLOSED_KINDS, DERIVED_KINDS, Columns
 from app.policy.verdicts import Question
 from connectors.contract import Catalog, Table

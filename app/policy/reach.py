@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from app.policy.decision import Action, Effect
+from app.policy.decision import Action
 from app.policy.index import RuleIndex
 from app.policy.resources import Pattern, Width, overlap, surely_inside
-from app.policy.rules import Rule
 
-MAX_GRANTS = 2_000
-"""Looked at per side; above that the answer is yes, which shows a name and opens nothing."""
-_MAX_PAIRS = 20_000
+MAX_GRANTS = 500
+"""Looked at per side. Who has more grants on a connection knows of it anyway."""
+_MAX_PAIRS = 400
 
 
 def may_reach(
@@ -22,30 +21,33 @@ def may_reach(
 ) -> bool:
     """Whether both sides have a grant that meets below the connection and that no unconditional deny takes back.
 
-    `possible` answers for one literal resource.
+    `possible` answers for one literal resource. Where looking closer would take long, the answer is yes: it shows a
+    name and opens nothing.
     """
-    below = Pattern(f"{connection}/**")
-    grants, denials = [], []
-    for subjects in sides:
-        around = list(islice(index.around(subjects, connection, action), MAX_GRANTS + 1))
-        if len(around) > MAX_GRANTS:
-            return True
-        grants.append(
-            [r.resource for r in around if r.effect is not Effect.DENY and overlap(r.resource.text, below.text)]
-        )
-        denials.extend(_blanket(around))
-    principal, actor = grants
+    principal, actor = (
+        list(islice((p for p in index.grants(who, connection, action) if _is_below(p, connection)), MAX_GRANTS + 1))
+        for who in sides
+    )
+    if not principal or not actor:
+        return False
+    if max(len(principal), len(actor)) > MAX_GRANTS:
+        return True
     if any(possible(p.text) for p in (*principal, *actor) if p.width is Width.LITERAL):
         return True
-    wide = [[p.text for p in side if p.width is not Width.LITERAL and not _taken(p.text, denials)] for side in grants]
-    if len(wide[0]) * len(wide[1]) > _MAX_PAIRS:
+    denied = [pattern for who in sides for pattern in islice(index.blankets(who, connection, action), MAX_GRANTS)]
+    left, right = (_left_over(side, denied) for side in (principal, actor))
+    if len(left) * len(right) > _MAX_PAIRS:
         return True
-    return any(overlap(left, right) for left in wide[0] for right in wide[1])
+    return any(overlap(a, b) for a in left for b in right)
 
 
-def _blanket(rules: Iterable[Rule]) -> list[Pattern]:
-    return [rule.resource for rule in rules if rule.effect is Effect.DENY and rule.condition is None]
+def _is_below(pattern: Pattern, connection: str) -> bool:
+    below = f"{connection}/"
+    if pattern.width is Width.LITERAL or pattern.head.startswith(below):
+        return pattern.text.startswith(below)
+    return overlap(pattern.text, below + "**")
 
 
-def _taken(pattern: str, denials: Iterable[Pattern]) -> bool:
-    return any(surely_inside(pattern, denial) for denial in denials)
+def _left_over(patterns: Iterable[Pattern], denied: Iterable[Pattern]) -> list[str]:
+    wide = dict.fromkeys(p.text for p in patterns if p.width is not Width.LITERAL)
+    return [text for text in wide if not any(surely_inside(text, denial) for denial in denied)]

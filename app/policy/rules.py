@@ -12,16 +12,14 @@ from app.policy.decision import Action, Effect, RuleRef
 from app.policy.expression import ExpressionError
 from app.policy.findings import Finding, Level
 from app.policy.resources import EVERYTHING, LABEL_PREFIX, MAX_STARS, Pattern, covers
+from app.policy.subjects import SUBJECT_FORM, is_named, is_subject
 
 RULES_FILE = "policy.csv"
-ANYBODY = "*"
 ANY_ACTION = "*"
 ADMIN_SURFACE = "douane"
 MAX_LINE_CHARACTERS = 4_096
 
-SUBJECT_FORM = "user:NAME, role:NAME, group:NAME, client:NAME or *"
 RESOURCE_FORM = "connection/path, label:NAME or **"
-_SUBJECT = re.compile(r"(user|role|group|client):[^\s*,\"]+")
 _CONNECTION = re.compile(r"[^\s*/:]+|\*")
 _LABEL = re.compile(r"[\w.*-]+")
 
@@ -150,7 +148,7 @@ def _rule(line: int, fields: list[str], connections: Mapping[str, ConnectionKind
             "p, subject, resource, action, effect, condition (a condition that holds a comma stands in double quotes)",
         )
     _, subject, resource, action, effect = fields[:5]
-    if subject != ANYBODY and not _SUBJECT.fullmatch(subject):
+    if not is_subject(subject):
         raise _BadLine(1, f"unknown subject {subject!r}", SUBJECT_FORM)
     if action not in _ACTIONS:
         raise _BadLine(3, f"unknown action {action!r}", ", ".join(_ACTIONS))
@@ -229,9 +227,9 @@ def _link(line: int, fields: list[str]) -> Link:
     if len(fields) != 3:
         raise _BadLine(len(fields) - 1, f"a g line has {len(fields)} fields", "g, member, role:NAME")
     _, member, role = fields
-    if not _SUBJECT.fullmatch(member):
+    if not is_named(member):
         raise _BadLine(1, f"unknown member {member!r}", "user:, role:, group: or client: and a name")
-    if not _SUBJECT.fullmatch(role) or not role.startswith("role:"):
+    if not is_named(role) or not role.startswith("role:"):
         raise _BadLine(2, f"{role!r} is no role", "role:NAME")
     return Link(line, member, role)
 

@@ -155,3 +155,29 @@ def test_the_version_changes_with_any_byte_and_any_name() -> None:
     ]
     assert len(set(versions)) == len(versions)
     assert load(dict(reversed(base.items())), CONNECTIONS).version == versions[0]
+
+
+def test_who_is_denied_everything_by_many_rules_still_does_not_know_the_connection() -> None:
+    denials = "".join(f"p, user:ana, shop/public.t{n}, select, deny,\n" for n in range(700))
+    assert policy(denials).reachable(caller("user:ana"), "shop") == frozenset()
+    assert (
+        policy(denials + "p, *, label:*, *, allow,\n", "masks: {a.b: null}").reachable(caller("user:ana"), "shop")
+        == frozenset()
+    )
+
+
+def test_names_with_blanks_and_commas_are_subjects_as_tokens_have_them() -> None:
+    loaded = policy(
+        'p, "user:CN=Ana Bell, OU=X", shop/*, select, allow,\np, user:partner/ana, shop/*, delete, allow,\n'
+    )
+    assert isinstance(loaded.decide(caller("user:CN=Ana Bell, OU=X"), "shop/a.b", Action.SELECT, {}), Allow)
+    assert isinstance(loaded.decide(caller("user:partner/ana"), "shop/a.b", Action.DELETE, {}), Allow)
+
+
+def test_a_star_does_not_reach_over_a_segment_in_a_decision() -> None:
+    loaded = policy("p, user:ana, lake/reports/*, fetch, allow,\np, user:ana, lake/*/open/*.csv, fetch, allow,\n")
+    who = caller("user:ana")
+    assert isinstance(loaded.decide(who, "lake/reports/may.csv", Action.FETCH, {}), Allow)
+    assert isinstance(loaded.decide(who, "lake/reports/2024/may.csv", Action.FETCH, {}), Deny)
+    assert isinstance(loaded.decide(who, "lake/a/open/may.csv", Action.FETCH, {}), Allow)
+    assert isinstance(loaded.decide(who, "lake/a/b/open/may.csv", Action.FETCH, {}), Deny)

@@ -34,6 +34,8 @@ def load_or_findings(files: dict[str, bytes]) -> object:
         ("p, role:a, shop/public.t, select", 27, "4 fields"),
         ("p, analyst, shop/public.t, select, allow,", 4, "subject"),
         ("p, role:, shop/public.t, select, allow,", 4, "subject"),
+        ("p, user:A\u030angstrom, shop/public.t, select, allow,", 4, "subject"),
+        ("p, user:a\u202eb, shop/public.t, select, deny,", 4, "subject"),
         ("p, role:a*, shop/public.t, select, allow,", 4, "subject"),
         ("p, role:a, nope/public.t, select, allow,", 12, "unknown connection"),
         ("p, role:a, shop, select, allow,", 12, "malformed resource"),

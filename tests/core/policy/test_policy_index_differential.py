@@ -37,7 +37,7 @@ QUESTIONS = [
     "label:pii.email",
     "douane/audit",
 ]
-ACTIONS = ["select", "delete", "fetch", "*"]
+ACTIONS = ["select", "select", "delete", "*"]
 CONDITIONS = ["", "", "rows > 10", "has_where", "not has_where", "nonsense", "\"statement in ('a', 'b')\""]
 
 RULES = st.lists(
@@ -69,8 +69,8 @@ def effect_of(matched: frozenset[tuple[str, ...]]) -> int:
     return max((STRICTNESS[fields[3]] for fields in matched), default=2)
 
 
-@settings(UNHURRIED, max_examples=150)
-@given(RULES, LINKS, PEOPLE, PEOPLE, st.sampled_from(QUESTIONS), st.sampled_from(["select", "delete", "put"]), CONTEXTS)
+@settings(UNHURRIED, max_examples=250)
+@given(RULES, LINKS, PEOPLE, PEOPLE, st.sampled_from(QUESTIONS), st.sampled_from(["select", "delete"]), CONTEXTS)
 def test_the_index_and_pycasbin_agree_on_every_rule_that_matches(
     rules: list[tuple[str, ...]],
     links: list[tuple[str, str]],
