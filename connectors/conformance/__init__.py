@@ -1,1 +1,5 @@
+"""What every connector of a family must do, as suites that a third party can import and run against its own."""
 
+from connectors.conformance.sql import SqlConformance, SqlHarness
+
+__all__ = ["SqlConformance", "SqlHarness"]

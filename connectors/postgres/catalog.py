@@ -55,21 +55,21 @@ class Answers:
 async def read_catalog(session: Session, previous: Catalog | None, timeout_s: float) -> Catalog:
     """Raises what asyncpg raises. The caller ends the transaction. An unchanged catalog is `previous` itself."""
     await session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", timeout_s)
-    view_reads = await session.rows(ask.VIEW_READS, (), timeout_s)
+    view_reads = await session.many_rows(ask.VIEW_READS, (), timeout_s)
     answers = Answers(
-        relations=await session.rows(ask.RELATIONS, (), timeout_s),
-        columns=await session.rows(ask.COLUMNS, (), timeout_s),
-        generated=await session.rows(ask.GENERATED, (), timeout_s),
-        indexes=await session.rows(ask.INDEXES, (), timeout_s),
-        index_expressions=await session.rows(ask.INDEX_EXPRESSIONS, (), timeout_s),
-        inherited_indexes=await session.rows(ask.INHERITED_INDEXES, (), timeout_s),
-        keys=await session.rows(ask.KEYS, (), timeout_s),
+        relations=await session.many_rows(ask.RELATIONS, (), timeout_s),
+        columns=await session.many_rows(ask.COLUMNS, (), timeout_s),
+        generated=await session.many_rows(ask.GENERATED, (), timeout_s),
+        indexes=await session.many_rows(ask.INDEXES, (), timeout_s),
+        index_expressions=await session.many_rows(ask.INDEX_EXPRESSIONS, (), timeout_s),
+        inherited_indexes=await session.many_rows(ask.INHERITED_INDEXES, (), timeout_s),
+        keys=await session.many_rows(ask.KEYS, (), timeout_s),
         view_reads=view_reads,
-        view_whole_rows=await session.rows(ask.VIEW_WHOLE_ROWS, (), timeout_s),
-        view_functions=await session.rows(ask.VIEW_FUNCTIONS, (), timeout_s),
-        named_columns=await session.rows(ask.ALL_COLUMNS, (sorted({r[1] for r in view_reads}),), timeout_s),
-        known_functions=await session.rows(ask.KNOWN_FUNCTIONS, (), timeout_s),
-        safe_functions=await session.rows(ask.SAFE_FUNCTIONS, (), timeout_s),
+        view_whole_rows=await session.many_rows(ask.VIEW_WHOLE_ROWS, (), timeout_s),
+        view_functions=await session.many_rows(ask.VIEW_FUNCTIONS, (), timeout_s),
+        named_columns=await session.many_rows(ask.ALL_COLUMNS, (sorted({r[1] for r in view_reads}),), timeout_s),
+        known_functions=await session.many_rows(ask.KNOWN_FUNCTIONS, (), timeout_s),
+        safe_functions=await session.many_rows(ask.SAFE_FUNCTIONS, (), timeout_s),
         server_version=session.server_version,
     )
     made = await asyncio.to_thread(catalog_of, answers)

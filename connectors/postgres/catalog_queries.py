@@ -3,6 +3,8 @@
 `visible` is what every query starts from: relations outside the system schemas of which the role may read something.
 """
 
+# ruff: noqa: S608 - constants joined to constants
+
 _VISIBLE = """
 WITH RECURSIVE visible AS (
   SELECT c.oid, c.relkind, c.relispartition, c.reltuples, c.relname, n.nspname
@@ -173,16 +175,18 @@ WITH support AS (
 ),
 refused_type AS (
   SELECT t.oid FROM pg_catalog.pg_type AS t
-  WHERE t.typtype IN ('c', 'p')
-     OR t.typname LIKE 'reg%'
-     OR t.typname IN ('oid', 'oidvector', 'int2vector', 'cid', 'tid', 'xid', 'xid8', 'cstring', 'internal', 'aclitem',
-                      'pg_node_tree', 'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list', 'pg_ddl_command', 'pg_snapshot',
-                      'txid_snapshot', 'pg_lsn', 'xml', 'refcursor', 'gtsvector', 'pg_brin_bloom_summary',
-                      'pg_brin_minmax_multi_summary')
+  WHERE t.oid < 16384
+    AND (t.typtype IN ('c', 'p')
+      OR t.typname LIKE 'reg%'
+      OR t.typname IN ('oid', 'oidvector', 'int2vector', 'cid', 'tid', 'xid', 'xid8', 'cstring', 'internal', 'aclitem',
+                       'pg_node_tree', 'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list', 'pg_ddl_command',
+                       'pg_snapshot', 'txid_snapshot', 'pg_lsn', 'xml', 'refcursor', 'gtsvector',
+                       'pg_brin_bloom_summary', 'pg_brin_minmax_multi_summary'))
 ),
-refused AS (
-  SELECT oid FROM refused_type
-  UNION SELECT t.oid FROM pg_catalog.pg_type AS t JOIN refused_type AS r ON r.oid = t.typelem AND t.typcategory = 'A'
+refused (types) AS (
+  SELECT pg_catalog.array_agg(t.oid) FROM pg_catalog.pg_type AS t
+  WHERE t.oid IN (SELECT oid FROM refused_type)
+     OR (t.oid < 16384 AND t.typcategory = 'A' AND t.typelem IN (SELECT oid FROM refused_type))
 ),
 judged AS (
   SELECT p.proname::text AS name,
@@ -191,13 +195,12 @@ judged AS (
          AND l.lanname IN ('internal', 'sql')
          AND p.provolatile = 'i'
          AND p.prokind <> 'p'
-         AND NOT EXISTS (SELECT FROM support AS s WHERE s.oid = p.oid)
-         AND NOT EXISTS (
-           SELECT FROM refused AS r
-           WHERE r.oid = p.prorettype OR r.oid = ANY (COALESCE(p.proallargtypes, p.proargtypes::oid[]))
-         ) AS safe
+         AND p.oid NOT IN (SELECT s.oid FROM support AS s WHERE s.oid IS NOT NULL)
+         AND NOT (p.prorettype = ANY (r.types))
+         AND NOT (COALESCE(p.proallargtypes, p.proargtypes::oid[]) && r.types) AS safe
   FROM pg_catalog.pg_proc AS p
   JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+  CROSS JOIN refused AS r
   WHERE p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
 )
 SELECT name FROM judged GROUP BY name HAVING pg_catalog.bool_and(safe)

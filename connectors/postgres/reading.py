@@ -18,6 +18,7 @@ _BATCH_BYTES = 1024 * 1024
 _PORTAL = "douane"
 _FEW_WIDE_ROWS = 64
 """A guess at how many rows came before the budget was used up; batches adapt to what they see."""
+_MOST_BATCH_BYTES = 32 * 1024 * 1024
 _SLACK_BYTES = 2 * 1024 * 1024
 
 
@@ -83,7 +84,7 @@ async def read_by_cursor(
     read = 0
     while True:
         size = min(size, delivery.rows_wanted)
-        meter.begin(limits.max_bytes + limits.max_value_bytes + _SLACK_BYTES)
+        meter.begin(min(limits.max_bytes, _MOST_BATCH_BYTES) + limits.max_value_bytes + _SLACK_BYTES)
         try:
             if first:
                 batch = await protocol.bind_execute(state, args, _PORTAL, size, True, deadline - now())

@@ -21,6 +21,8 @@ CONNECT_TIMEOUT_S = 10.0
 _CACHED_STATEMENTS = 256
 _CLOSE_TIMEOUT_S = 2.0
 _SETTLE_TIMEOUT_S = 5.0
+_OWN_PORTAL = "douane_own"
+_OWN_BATCH = 500
 _LARGEST_PLAN_BYTES = 8 * 1024 * 1024
 _NO_BUDGET: Final = 1 << 62
 _ids = itertools.count(1)
@@ -236,6 +238,21 @@ class Session:
         self.meter.begin(None)
         prepared = await self.prepare(sql, keep=False, timeout_s=timeout_s)
         fetched: list[Any] = await self.protocol.bind_execute(prepared.state, args, "", 0, False, timeout_s)
+        return fetched
+
+    async def many_rows(self, sql: str, args: Sequence[Any], timeout_s: float) -> list[tuple[Any, ...]]:
+        """As `rows`, in batches that keep the loop free; only inside a transaction."""
+        self.meter.begin(None)
+        prepared = await self.prepare(sql, keep=False, timeout_s=timeout_s)
+        state = prepared.state
+        fetched: list[tuple[Any, ...]] = []
+        batch, _, done = await self.protocol.bind_execute(state, args, _OWN_PORTAL, _OWN_BATCH, True, timeout_s)
+        # Plain tuples of plain values: the garbage collector loses interest in them, which it never does in records.
+        fetched.extend(map(tuple, batch))
+        while not done:
+            batch, _, done = await self.protocol.execute(state, _OWN_PORTAL, _OWN_BATCH, True, timeout_s)
+            fetched.extend(map(tuple, batch))
+        await self.protocol.close_portal(_OWN_PORTAL, timeout_s)
         return fetched
 
     async def explain(self, prepared: Prepared, args: Sequence[Any], timeout_s: float) -> list[Any]:
