@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from logbook import KEY, ORIGIN, batches_in, entries_in, entry, failed, opened, until, written
+from logbook import KEY, ORIGIN, batches_in, entries_in, entry, failed, forge, opened, until, written
 
 from app.audit.batch import encode
 from app.ports import TrailUnavailable
@@ -104,6 +104,20 @@ async def test_without_room_every_queued_entry_fails_and_the_log_recovers_by_its
         log = trail.directory
     assert [json.loads(e)["trace_id"] for e in entries_in(log)] == [f"{n:032x}" for n in (0, 1)]
     assert verify_directory(tmp_path).sound
+
+
+async def test_what_was_queued_behind_a_failed_write_fails_too_because_its_index_is_gone(tmp_path: Path) -> None:
+    async with await opened(tmp_path) as trail:
+        with no_file_beyond(8192):
+            in_flight = trail.append(entry(0, padding="x" * 9000))
+            await asyncio.sleep(0)
+            assert trail.next_index() == 1
+            behind = trail.append(entry(1))
+            assert isinstance(await failed(in_flight), TrailUnavailable)
+            assert isinstance(await failed(behind), TrailUnavailable)
+        assert trail.next_index() == 0
+        await trail.append(entry(0))
+    assert len(entries_in(tmp_path / "0")) == 1
 
 
 async def test_an_entry_that_fits_is_written_while_larger_ones_do_not_fit(tmp_path: Path) -> None:
@@ -269,6 +283,15 @@ def batches_in_bytes(whole: bytes) -> int:
     return whole.rfind(b"DTB1")
 
 
+@pytest.mark.parametrize("full_scan_bytes", [0, 2**30])
+async def test_a_perfect_forgery_is_not_opened_either(tmp_path: Path, full_scan_bytes: int) -> None:
+    log = await written(tmp_path, 20)
+    (log / "resume").unlink()
+    forge(log, lambda entries: entries.__setitem__(5, b"{}"))
+    with pytest.raises(TrailCorrupt, match="not those of the signed checkpoint"):
+        open_first_free(tmp_path, ORIGIN, KEY, full_scan_bytes=full_scan_bytes)
+
+
 async def test_a_log_without_its_checkpoint_or_with_another_key_is_not_opened(tmp_path: Path) -> None:
     log = await written(tmp_path, 3)
     with pytest.raises(TrailCorrupt, match="another origin or key"):
@@ -306,6 +329,7 @@ async def test_a_large_log_is_taken_up_from_its_checkpoint(tmp_path: Path, count
     for spoil in (
         lambda: (log / "resume").write_bytes(b'{"size":%d,"last_batch_at":7}' % count),
         lambda: (log / "resume").write_bytes(b'{"size":%d,"last_batch_at":0}' % (count - 1)),
+        lambda: [p.write_bytes(bytes(len(p.read_bytes()))) for p in (log / "tile/1").glob("*.p/*")],
         lambda: shutil.rmtree(log / "tile"),
     ):
         spoil()

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from logbook import KEY, ORIGIN, entries_in, entry, forge, opened, written
 
+from app.audit.batch import encode
 from app.audit.checkpoint import Checkpoint, sign, vkey_of
 from app.audit.findings import Problem
 from app.store.trail_verify import BAD, OK, LogReport, NothingToVerify, verify_directory
@@ -94,6 +95,14 @@ def test_a_flipped_bit_inside_an_entry_names_that_entry(audit: Path) -> None:
             assert found is not None
             assert found.problem in (Problem.ALTERED, Problem.INSERTED, Problem.TRUNCATED, Problem.DROPPED)
             assert found.index == index, (offset, found)
+
+
+def test_a_frame_that_claims_other_indexes_is_found_though_its_checksum_fits(audit: Path) -> None:
+    entries = entries_in(audit / "0")
+    (audit / "0" / "journal").write_bytes(encode(0, entries[:20]) + encode(21, entries[20:]))
+    found = bad(audit).first_bad
+    assert found is not None
+    assert (found.problem, found.index) == (Problem.ALTERED, 20)
 
 
 CHANGES: list[tuple[Problem, int, Callable[[list[bytes]], None]]] = [
