@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from app.policy.documents import Document
+from app.policy.documents import Document, PolicyModel
 from app.policy.expression import ExpressionError
 from app.policy.findings import Finding
 from app.policy.labels import LABEL_FORM
@@ -47,10 +47,8 @@ ColumnWord = Annotated[
 Subject = Annotated[str, BeforeValidator(_subject)]
 
 
-class TableDocument(BaseModel):
+class TableDocument(PolicyModel):
     """One table of a data file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     columns: dict[str, ColumnWord] = Field(default_factory=dict)
     default: Word | None = None
@@ -62,10 +60,8 @@ class TableDocument(BaseModel):
     description: str = ""
 
 
-class DataDocument(BaseModel):
+class DataDocument(PolicyModel):
     """The whole of data/<connection>.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     default: Word = "mask"
     max_rows: int | None = Field(default=None, gt=0)

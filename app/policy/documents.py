@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.policy.findings import Finding
 
@@ -184,10 +185,26 @@ def _resolved(text: str) -> Any:
     return text
 
 
-_Model = TypeVar("_Model", bound=BaseModel)
+class PolicyModel(BaseModel):
+    """Base of what YAML files hold: no coercion, and no key that nobody reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, value: Any) -> Any:
+        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
+        if unknown:
+            known = ", ".join(cls.model_fields)
+            raise PydanticCustomError(
+                "unknown_key", "unknown key {key}", {"key": repr(unknown[0]), "at": unknown[0], "expected": known}
+            )
+        return value
+
+
+_Model = TypeVar("_Model", bound=PolicyModel)
 
 _EXPECTED: Mapping[str, str] = {
-    "extra_forbidden": "one of the keys that the reference names",
     "missing": "this key",
     "dict_type": "a mapping",
     "list_type": "a list",
@@ -202,6 +219,11 @@ _EXPECTED: Mapping[str, str] = {
     "model_attributes_type": "a mapping, or a word that the reference names",
     "union_tag_not_found": "a mapping with this key",
 }
+_WHAT: Mapping[str, str] = {
+    "union_tag_invalid": "unknown kind",
+    "model_attributes_type": "neither a mapping nor a known word",
+    "literal_error": "unknown word",
+}
 _REFERENCE = "what docs/reference/policy.md says"
 
 
@@ -211,10 +233,9 @@ def validated(model: type[_Model], document: Document, findings: list[Finding]) 
         return model.model_validate(document.value)
     except ValidationError as invalid:
         for fault in invalid.errors(include_url=False, include_input=False, include_context=True):
-            path = tuple(part for part in fault["loc"] if part != "[key]")
-            what = fault["msg"] if fault["type"] != "extra_forbidden" else f"unknown key {path[-1]!r}"
             context = fault.get("ctx", {})
+            path = (*(part for part in fault["loc"] if part != "[key]"), *([context["at"]] if "at" in context else []))
             said = context.get("expected") or context.get("expected_tags")
             expected = str(said) if said else _EXPECTED.get(fault["type"], _REFERENCE)
-            findings.append(document.finding(path, what, expected))
+            findings.append(document.finding(path, _WHAT.get(fault["type"], fault["msg"]), expected))
     return None

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Partial, Pseudonym, Step
+from app.policy.documents import PolicyModel
 
 MASKS_FILE = "masks.yaml"
 LABEL_FORM = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+"
@@ -16,34 +17,30 @@ _PATTERN_FORM = rf"(?:{LABEL_FORM}|(?:[A-Za-z0-9_-]+\.)*\*)"
 _LABEL_PATTERN = re.compile(_PATTERN_FORM)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class NullMask(_Strict):
+class NullMask(PolicyModel):
     kind: Literal["null"]
     description: str = ""
 
 
-class DenyMask(_Strict):
+class DenyMask(PolicyModel):
     kind: Literal["deny"]
     description: str = ""
 
 
-class ConstantMask(_Strict):
+class ConstantMask(PolicyModel):
     kind: Literal["constant"]
     value: str | int | float | bool
     description: str = ""
 
 
-class PartialMask(_Strict):
+class PartialMask(PolicyModel):
     kind: Literal["partial"]
     keep_last: int = Field(default=4, ge=0, le=64)
     email: bool = False
     description: str = ""
 
 
-class GeneraliseMask(_Strict):
+class GeneraliseMask(PolicyModel):
     kind: Literal["generalise"]
     step: Literal["year", "month", "bucket", "prefix"]
     size: int = Field(default=0, ge=0, le=1_000_000_000)
@@ -58,7 +55,7 @@ class GeneraliseMask(_Strict):
         return self
 
 
-class PseudonymMask(_Strict):
+class PseudonymMask(PolicyModel):
     kind: Literal["pseudonym"]
     domain: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
     """Without one, the label is the domain: values of one label stay joinable among themselves."""
@@ -98,7 +95,7 @@ def _label_pattern(text: str) -> str:
     return text
 
 
-class MasksDocument(_Strict):
+class MasksDocument(PolicyModel):
     """The whole of masks.yaml."""
 
     masks: dict[

@@ -181,3 +181,9 @@ def test_a_star_does_not_reach_over_a_segment_in_a_decision() -> None:
     assert isinstance(loaded.decide(who, "lake/reports/2024/may.csv", Action.FETCH, {}), Deny)
     assert isinstance(loaded.decide(who, "lake/a/open/may.csv", Action.FETCH, {}), Allow)
     assert isinstance(loaded.decide(who, "lake/a/b/open/may.csv", Action.FETCH, {}), Deny)
+
+
+def test_head_and_tail_of_a_pattern_may_not_share_characters() -> None:
+    loaded = policy("p, user:ana, lake/ab*ab, fetch, allow,\n")
+    assert isinstance(loaded.decide(caller("user:ana"), "lake/abab", Action.FETCH, {}), Allow)
+    assert isinstance(loaded.decide(caller("user:ana"), "lake/ab", Action.FETCH, {}), Deny)

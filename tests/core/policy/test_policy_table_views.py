@@ -175,6 +175,13 @@ def test_a_view_over_a_table_that_is_not_in_the_catalog_shows_nothing() -> None:
     }
 
 
+def test_a_view_over_a_foreign_table_that_is_not_named_shows_nothing_of_it() -> None:
+    far = table("far", "a", kind=TableKind.FOREIGN)
+    what = table("v", "a", "b", kind=TableKind.VIEW, reads=("far.a",))
+    loaded = policy("", "", "default: allow\ntables: {public.v: {columns: {a: allow}}}")
+    assert masks(view(loaded, caller("role:a"), what, catalog(far, what))) == {"a": Null(), "b": Null()}
+
+
 def generated(columns: str, who: Caller, default: str = "allow") -> dict[str, object]:
     what = table(
         "people",
