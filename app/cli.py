@@ -79,8 +79,8 @@ def starting() -> Iterator[None]:
     """Every way in which a part can refuse to start; imported late, so that other commands stay quick."""
     from app.demo.state import DemoStateError
     from app.identity.demo_issuer import DemoRefused
-    from app.serving import StartRefused
     from app.secrets.reference import SecretMissing
+    from app.serving import StartRefused
     from app.store.trail_key import KeyUnusable
     from app.store.trail_open import TrailCorrupt
 
@@ -122,7 +122,9 @@ def check(
 ) -> None:
     """Probe issuers, connections, privileges and policies once. Exit code 1: something unsafe was found."""
     from app.main import check as probe
+    from app.telemetry import logs
 
+    logs.configure(level="error")
     settings = _settings(config_path(config))
     with starting():
         found = sorted(probe(settings), key=lambda finding: list(Severity).index(finding.severity))

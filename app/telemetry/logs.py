@@ -19,8 +19,8 @@ EVENT_KEYS = frozenset({
     "trace_id", "operation", "outcome", "code", "status", "duration_ms", "rows", "bytes", "client",
     "connection", "kind", "issuer", "kid", "policy_version", "catalog_version", "file", "line", "problems", "findings",
     "log", "index", "entries", "attempt", "retry_after_s", "reason", "workers", "worker", "pid", "host", "port",
-    "version", "signal", "count", "state_dir", "config", "finding", "severity", "expires_at", "max_age_s",
-    "error_type", "error_at", "template", "source", "dropped",
+    "version", "signal", "count", "keys", "rules", "state_dir", "config", "finding", "severity", "expires_at",
+    "max_age_s", "error_type", "error_at", "template", "source", "dropped",
 })  # fmt: skip
 """Names of things and counts. Absent on purpose: sql, statement, params, token, sub, principal, claims, url, body."""
 
@@ -50,7 +50,9 @@ def configure(*, level: str = "info", stream: BinaryIO | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers = [_ToStructlog()]
-    root.setLevel(max(threshold, logging.INFO))
+    # Libraries tell at INFO what they do; the operator needs what goes wrong, and the server's start and end.
+    root.setLevel(max(threshold, logging.WARNING))
+    logging.getLogger("uvicorn").setLevel(threshold)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], name != "uvicorn.access"
