@@ -66,6 +66,11 @@ def test_integers_beyond_53_bits_become_text_exactly() -> None:
     )
 
 
+@given(st.integers(min_value=2**53, max_value=2**64 - 1))
+def test_integers_that_the_fast_path_could_print_become_text_too(number: int) -> None:
+    assert canonical({"n": number, "m": -number}) == b'{"m":"-%d","n":"%d"}' % (number, number)
+
+
 def test_an_integer_of_any_length_is_recorded() -> None:
     assert json.loads(canonical_of_anything([10**10_000]))[0].startswith("0x")
 

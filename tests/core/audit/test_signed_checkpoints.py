@@ -45,12 +45,12 @@ def test_a_verifier_key_that_is_not_whole_is_refused(wrong: str) -> None:
         parse_vkey(wrong)
 
 
-@given(st.integers(0, len(NOTE) - 1), st.integers(0, 7))
-def test_no_bit_of_a_signed_checkpoint_can_change(at: int, bit: int) -> None:
-    changed = bytearray(NOTE)
-    changed[at] ^= 1 << bit
-    with pytest.raises(BadCheckpoint):
-        parse_signed(bytes(changed), VKEY)
+def test_no_bit_of_a_signed_checkpoint_can_change() -> None:
+    for at in range(len(NOTE) * 8):
+        changed = bytearray(NOTE)
+        changed[at // 8] ^= 1 << at % 8
+        with pytest.raises(BadCheckpoint):
+            parse_signed(bytes(changed), VKEY)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

@@ -11,7 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -326,14 +326,17 @@ async def test_a_large_log_is_taken_up_from_its_checkpoint(tmp_path: Path, count
     whole = open_first_free(tmp_path, ORIGIN, KEY)
     os.close(whole.lock_fd)
     assert (whole.edge.root(), whole.journal_bytes) == (taken.edge.root(), taken.journal_bytes)
-    for spoil in (
-        lambda: (log / "resume").write_bytes(b'{"size":%d,"last_batch_at":7}' % count),
-        lambda: (log / "resume").write_bytes(b'{"size":%d,"last_batch_at":0}' % (count - 1)),
-        lambda: [p.write_bytes(bytes(len(p.read_bytes()))) for p in (log / "tile/1").glob("*.p/*")],
-        lambda: shutil.rmtree(log / "tile"),
-    ):
-        spoil()
-        again = open_first_free(tmp_path, ORIGIN, KEY, full_scan_bytes=0)
+    spoils: list[Callable[[Path], object]] = [
+        lambda log: (log / "resume").write_bytes(b'{"size":%d,"last_batch_at":7}' % count),
+        lambda log: (log / "resume").write_bytes(b'{"size":%d,"last_batch_at":0}' % (count - 1)),
+        lambda log: [p.write_bytes(bytes(len(p.read_bytes()))) for p in (log / "tile/1").glob("*.p/*")],
+        lambda log: shutil.rmtree(log / "tile"),
+    ]
+    for number, spoil in enumerate(spoils):
+        copy = tmp_path / f"copy{number}"
+        shutil.copytree(log, copy / "0")
+        spoil(copy / "0")
+        again = open_first_free(copy, ORIGIN, KEY, full_scan_bytes=0)
         os.close(again.lock_fd)
         assert again.edge.root() == whole.edge.root()
 
