@@ -19,6 +19,7 @@ from app.sql.sqlite.relations import parts
 from app.sql.sqlite.rendering import CTE_PREFIX
 from app.sql.statement import JsonType, Refusal, SqlRefused
 
+_MARK = "~"
 _CALLABLE = ALLOWED | TABLE_FUNCTIONS.keys() | {PSEUDONYM_FUNCTION}
 
 
@@ -70,23 +71,27 @@ def _sqlglot(sql: str, tokens: list[Token]) -> Mapping[str, int] | None:
         return None
     found: Counter[str] = Counter()
     for table in statements[0].find_all(exp.Table):
-        if table.db == "main" and not table.catalog:
-            found[table.name] += 1
-        elif table.db or not (table.name.startswith(CTE_PREFIX) or isinstance(table.this, exp.Func)):
+        if table.db == f"{_MARK}main" and not table.catalog:
+            found[table.name.removeprefix(_MARK)] += 1
+        elif table.db or not (table.name.startswith(_MARK + CTE_PREFIX) or isinstance(table.this, exp.Func)):
             return None
     return found
 
 
 def _for_sqlglot(sql: str, tokens: list[Token]) -> str:
-    """sqlglot knows no numbered placeholders, and reads some function names as syntax of its own (x IS json(y))."""
+    """sqlglot knows no numbered placeholders, and takes some names for syntax even in quotes (`x IS json(y)`): marked,
+    a name is nothing but a name."""
     pieces = []
     at = 0
     for token, after in pairwise(tokens):
         if token.kind is Kind.PARAM:
             pieces.append(sql[at : token.start + 1])
-            at = token.end
+        elif token.kind is Kind.QUOTED:
+            pieces.append(f"{sql[at : token.start + 1]}{_MARK}{sql[token.start + 1 : token.end]}")
         elif token.kind is Kind.WORD and after.word == "(" and token.text in _CALLABLE:
-            pieces.append(f"{sql[at : token.start]}`{token.text}`")
-            at = token.end
+            pieces.append(f"{sql[at : token.start]}`{_MARK}{token.text}`")
+        else:
+            continue
+        at = token.end
     pieces.append(sql[at:])
     return "".join(pieces)
