@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry
 
@@ -15,7 +16,7 @@ from app.identity.demo_people import AGENTS, CLIENTS, PEOPLE, PERSON_CLIENT, SCO
 from app.identity.issuers import IssuerConfig
 from app.identity.jwks import KeyRing
 from app.identity.keys import usable_keys
-from app.identity.strict_json import encode_base64url
+from app.identity.strict_json import encode_base64url, parse_object
 from app.identity.transport import is_loopback
 
 ALGORITHM = "ES256"
@@ -70,9 +71,11 @@ def ensure_key(state_dir: Path) -> DemoKey:
     if path.stat().st_mode & 0o077:
         raise DemoRefused(f"{path} can be read by others: chmod 600 it, or delete it to get a new key.")
     try:
-        key = ECKey.import_key(json.loads(path.read_bytes()))
-    except ValueError as e:
+        key = ECKey.import_key(parse_object(path.read_bytes()))
+    except (JoseError, ValueError) as e:
         raise DemoRefused(f"{path} is not a key: delete it to get a new one.") from e
+    if not key.is_private or key.curve_name != "P-256":
+        raise DemoRefused(f"{path} is not a private P-256 key: delete it to get a new one.")
     return DemoKey(key=key, kid=key.thumbprint())
 
 
