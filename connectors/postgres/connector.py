@@ -148,7 +148,7 @@ class _Turns:
             return await self._on(session)
         except TooLargeForOneTrip:
             return None
-        except asyncpg.InvalidCachedStatementError as e:
+        except (asyncpg.InvalidCachedStatementError, asyncpg.InvalidSQLStatementNameError) as e:
             session.forget(statement.sql)
             if self._reprepared or not self._delivery.untouched:
                 raise translated(e) from e
@@ -185,7 +185,7 @@ class _Turns:
         prepared = session.known(statement.sql) if statement.cacheable else None
         if prepared is None:
             session.meter.begin(None)
-            prepared = await session.prepare(statement.sql, keep=statement.cacheable, timeout_s=self._left())
+            prepared = await session.prepare_read(statement.sql, keep=statement.cacheable, timeout_s=self._left())
         try:
             await self._run(session, prepared)
         except (asyncpg.DataError, asyncpg.InterfaceError) as e:

@@ -30,7 +30,7 @@ class Pool:
         self._statement_timeout_s = statement_timeout_s
         self._idle: list[Session] = []
         self._count = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[Session | None]] = deque()
         self._secret: str | None = None
         self._secret_checked = float("-inf")
         self._generation = 0
@@ -79,7 +79,7 @@ class Pool:
                     if session is None and self._count < self._size:
                         session = await self._connect()
                     if session is None:
-                        await self._wait()
+                        session = await self._wait()
         except TimeoutError as e:
             raise unavailable() from e
         if session.scan_order is not scan_order:
@@ -114,32 +114,38 @@ class Pool:
             return None
         return other
 
-    async def _wait(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
+    async def _wait(self) -> Session | None:
+        """The next session that comes back, in order of asking; None: look again."""
+        waiter: asyncio.Future[Session | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            await waiter
+            return await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled():
-                self._wake()
+                session = waiter.result()
+                if session is None:
+                    self._wake(None)
+                else:
+                    self.give_back(session)
             raise
         finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
 
-    def _wake(self) -> None:
+    def _wake(self, session: Session | None) -> bool:
+        """Whether somebody waited."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_result(None)
-                return
+                waiter.set_result(session)
+                return True
+        return False
 
     def give_back(self, session: Session) -> None:
         """After a read that ended cleanly."""
         if self._open and session.usable and not session.in_transaction and session.generation == self._generation:
-            self._idle.append(session)
-            if self._waiting:
-                self._wake()
+            if not self._waiting or not self._wake(session):
+                self._idle.append(session)
         else:
             self._discard(session)
 
@@ -174,7 +180,7 @@ class Pool:
 
     def _forgotten(self) -> None:
         self._count -= 1
-        self._wake()
+        self._wake(None)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -194,6 +200,9 @@ class Pool:
         if secret != self._secret:
             self._secret = secret
             self._generation += 1
+            retired, self._idle = self._idle, []
+            for session in retired:
+                self._discard(session)
         return True
 
     async def _connect(self) -> Session:

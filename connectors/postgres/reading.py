@@ -6,6 +6,8 @@ batches that stay small in rows and bytes. Every answer therefore comes from one
 known to be large start as a cursor.
 """
 
+import asyncio
+
 from connectors.contract import ConnectorError, Failure, Fault, Limits, ReadOutcome, Runnable, Stopped
 from connectors.delivery import Delivery, too_large
 from connectors.postgres.faults import refused_argument, translated
@@ -24,10 +26,6 @@ _SLACK_BYTES = 2 * 1024 * 1024
 
 class TooLargeForOneTrip(Exception):  # noqa: N818 - a turn of the read, not a fault
     """The answer does not fit a single round trip, or its batch; nothing was delivered."""
-
-
-async def prepared_for(session: Session, statement: Runnable, timeout_s: float) -> Prepared:
-    return await session.prepare(statement.sql, keep=statement.cacheable, timeout_s=timeout_s)
 
 
 async def read_at_once(
@@ -61,8 +59,17 @@ async def read_at_once(
         raise ConnectorError(Failure.VALUE_TOO_LARGE, column=column)
     history.was(len(rows), received)
     delivery.announce(prepared.columns)
-    if rows:
-        delivery.push(list(map(tuple, rows)), received, last=completed)
+    if len(rows) <= FIRST_ROWS + 1:
+        if rows:
+            delivery.push(list(map(tuple, rows)), received, last=completed)
+        return
+    # A statement of few rows had many narrow ones this time: handed on in pieces, and others get their turn.
+    for start in range(0, len(rows), _BATCH_ROWS):
+        piece = list(map(tuple, rows[start : start + _BATCH_ROWS]))
+        share = received * len(piece) // len(rows) + 1
+        if not delivery.push(piece, share, last=completed and start + len(piece) == len(rows)):
+            return
+        await asyncio.sleep(0)
 
 
 async def read_by_cursor(

@@ -7,6 +7,8 @@ and every byte that arrives is counted, so that an answer larger than allowed en
 
 import asyncio
 import itertools
+import re
+import socket
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from connectors.contract import ResultColumn
+from connectors.contract import ConnectorError, Failure, ResultColumn
 from connectors.postgres.types import DESCRIBE, TypeCache
 
 CONNECT_TIMEOUT_S = 10.0
@@ -26,6 +28,7 @@ _OWN_BATCH = 500
 _LARGEST_PLAN_BYTES = 8 * 1024 * 1024
 _NO_BUDGET: Final = 1 << 62
 _ids = itertools.count(1)
+_READS = re.compile(r"[\s(]*(SELECT|WITH|VALUES|TABLE)\b", re.IGNORECASE)
 
 
 def server_settings(statement_timeout_s: float) -> dict[str, str]:
@@ -101,6 +104,17 @@ class Meter:
         self._feed(data)
 
 
+def _keep_alive(transport: asyncio.Transport) -> None:
+    """A peer that vanished without a word is noticed within a minute, not within hours."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
 @dataclass(slots=True, eq=False)
 class Prepared:
     """`state` is asyncpg's; `portal` is free to be used once at a time."""
@@ -137,6 +151,7 @@ class Session:
         transport = connection._transport
         self.meter = Meter(self.protocol, transport)
         transport.set_protocol(self.meter)
+        _keep_alive(transport)
 
     @property
     def usable(self) -> bool:
@@ -194,6 +209,12 @@ class Session:
         prepared = self._prepared.pop((sql, self.scan_order), None)
         if prepared is not None:
             self._doomed.append(prepared.state)
+
+    async def prepare_read(self, sql: str, *, keep: bool, timeout_s: float) -> Prepared:
+        """As `prepare`, for text from outside: SET, SHOW, EXPLAIN and their like are not reads."""
+        if _READS.match(sql) is None:
+            raise ConnectorError(Failure.REFUSED_BY_WALL)
+        return await self.prepare(sql, keep=keep, timeout_s=timeout_s)
 
     async def _prepare(self, name: str, sql: str, timeout_s: float) -> Prepared:
         state = await self._parse(name, sql, timeout_s)

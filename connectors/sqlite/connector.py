@@ -107,6 +107,7 @@ class SqliteConnector:
         delivery = Delivery(sink, limits, statement.skip_rows, on_columns)
         ended = False
         try:
+            worker.session.arm()
             wanted = min(delivery.rows_wanted, _FIRST_ROWS)
             fetched = await loop.run_in_executor(worker.thread, worker.session.start, statement, limits, wanted)
             delivery.announce(fetched.columns)

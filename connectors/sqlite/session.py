@@ -76,7 +76,7 @@ def _lenient_text(raw: bytes) -> str:
 
 
 class Session:
-    """All methods but `stop` run on the session's own thread."""
+    """All methods but `arm` and `stop` run on the session's own thread."""
 
     def __init__(self, path: str) -> None:
         self._connection = connect(path)
@@ -120,13 +120,16 @@ class Session:
     def _should_stop(self) -> bool:
         return self._stopped.is_set() or time.monotonic() > self._deadline
 
+    def arm(self) -> None:
+        """Before `start` is handed to the thread, so that a `stop` in between is not lost."""
+        self._stopped.clear()
+
     def stop(self) -> None:
         """Thread-safe: the running statement ends with an interrupt, at the latest after a few thousand steps."""
         self._stopped.set()
         self._connection.interrupt()
 
     def start(self, statement: Runnable, limits: Limits, rows_wanted: int) -> Fetched:
-        self._stopped.clear()
         self._deadline = time.monotonic() + limits.timeout_s
         self._max_value_bytes = limits.max_value_bytes
         length = max(4 * limits.max_value_bytes, _LONGEST_WORKING_VALUE)
