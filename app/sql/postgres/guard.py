@@ -1,10 +1,10 @@
 """The PostgreSQL guard: the caller's text in, a statement of our own making out. The text itself never runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from app.sql.agreement import MAX_TOKENS_FOR_OPINION, agrees
 from app.policy.decision import Action, TableView
+from app.sql.agreement import MAX_TOKENS_FOR_OPINION, agrees
 from app.sql.postgres.binding import Binding
 from app.sql.postgres.bounds import bounded_tokens
 from app.sql.postgres.conjuncts import check_required, conjuncts
@@ -38,10 +38,6 @@ class PostgresGuard:
         numbered = number(text, found, params)
         try:
             return _inspected(numbered, len(found), params, catalog)
-        except SqlRefused as refused:
-            if refused.position is not None:
-                refused.position = numbered.caller_offset(refused.position)
-            raise
         except RecursionError:
             raise SqlRefused(
                 Refusal.TOO_COMPLEX, "The statement is nested too deeply. Simplify it or split it."
@@ -76,7 +72,21 @@ class PostgresGuard:
 
 
 def _inspected(numbered: Numbered, token_count: int, params: ParamTypes, catalog: Catalog) -> Statement:
-    tree = parsed(numbered.text)
+    try:
+        tree = parsed(numbered.text)
+    except SqlRefused as refused:
+        if refused.position is not None:
+            refused.position = numbered.caller_offset(refused.position)
+        raise
+    try:
+        return _read(tree, numbered, token_count, params, catalog)
+    except SqlRefused as refused:
+        if refused.position is not None:
+            refused.position = numbered.caller_place(refused.position)
+        raise
+
+
+def _read(tree: Any, numbered: Numbered, token_count: int, params: ParamTypes, catalog: Catalog) -> Statement:
     if len(tree.stmts) != 1:
         raise SqlRefused(
             Refusal.SEVERAL_STATEMENTS if tree.stmts else Refusal.SYNTAX,
@@ -96,6 +106,8 @@ def _inspected(numbered: Numbered, token_count: int, params: ParamTypes, catalog
 
 def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters, numbered: Numbered) -> Statement:
     query = reader.read_root(select)
+    for use in reader.suspects:
+        use.position = numbered.caller_place(use.position)
     source = PgTree(
         data=bare(tree.SerializeToString()).SerializeToString(),
         query=query,
@@ -104,7 +116,7 @@ def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters,
         wheres=tuple(reader.wheres),
         binds=tuple(parameters.binds),
         grows=reader.grows,
-        free_constants=_caller_offsets(reader.free_constants, numbered),
+        free_constants=frozenset(numbered.caller_place(place) for place in reader.free_constants),
     )
     limit = select.limit_count.a_const
     return Statement(
@@ -118,14 +130,6 @@ def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters,
         kind="values" if select.values_lists else "select",
         tree=source,
     )
-
-
-def _caller_offsets(places: Iterable[int], numbered: Numbered) -> frozenset[int]:
-    """Byte offsets in the numbered text as character offsets in the caller's."""
-    if not numbered.text.isascii():
-        data = numbered.text.encode()
-        places = [len(data[:place].decode(errors="ignore")) for place in places]
-    return frozenset(numbered.caller_offset(place) for place in places)
 
 
 def accesses_of(references: Sequence[Reference]) -> tuple[Access, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _SPACE = r"[ \t\n\r\f\v]"
-_NEWLINE_GAP = rf"(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:{_SPACE}|--[^\n\r]*[\n\r])*"
+_NEWLINE_GAP = rf"[ \t\f\v]*[\n\r]{_SPACE}*"
 _LETTER = r"A-Za-z_\x80-\U0010ffff"
 _PLAIN = r"'[^']*(?:''[^']*)*'"
 _ESCAPED = r"'[^'\\]*(?:(?:\\[\s\S]|'')[^'\\]*)*'"
@@ -22,7 +22,7 @@ FLAT_COMMENT = r"/\*[^*/]*(?:(?:\*(?!/)|/(?!\*))[^*/]*)*\*/"
 LINE_COMMENT = r"--[^\n\r]*"
 PLAIN_STRING = rf"{_PLAIN}(?:{_NEWLINE_GAP}{_PLAIN})*"
 ESCAPE_STRING = rf"[eE]{_ESCAPED}(?:{_NEWLINE_GAP}{_ESCAPED})*"
-PREFIXED_STRING = rf"(?:[uU]&|[bBxXnN]){_PLAIN}(?:{_NEWLINE_GAP}{_PLAIN})*"
+PREFIXED_STRING = rf"[uU]&{_PLAIN}(?:{_NEWLINE_GAP}{_PLAIN})*|[bBxX]'[^']*'(?:{_NEWLINE_GAP}'[^']*')*"
 DOLLAR_STRING = rf"\$(?P<tag>(?:[{_LETTER}][0-9{_LETTER}]*)?)\$[\s\S]*?\$(?P=tag)\$"
 NUMBER = (
     r"0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+"

@@ -17,6 +17,12 @@ class Numbered:
     shifts: tuple[tuple[int, int], ...] = ()
     """(offset in `text`, what to subtract from offsets from there on to get the caller's offset)."""
 
+    def caller_place(self, byte_offset: int) -> int:
+        """The caller's character offset of a byte offset in `text` (what the parser counts)."""
+        if self.text.isascii():
+            return self.caller_offset(byte_offset)
+        return self.caller_offset(len(self.text.encode()[:byte_offset].decode(errors="ignore")))
+
     def caller_offset(self, offset: int) -> int:
         place = bisect_right(self.shifts, (offset, 1 << 30)) - 1
         return offset if place < 0 else offset - self.shifts[place][1]
@@ -24,7 +30,7 @@ class Numbered:
 
 def number(text: str, found: Sequence[Token], params: ParamTypes) -> Numbered:
     positional = [token for token in found if token.kind == "param"]
-    named = _named(found, params) if any(not name.isdigit() for name in params) else []
+    named = _named(found, params) if ":" in text else []
     if positional and named:
         raise SqlRefused(
             Refusal.PARAMETERS,
@@ -72,7 +78,15 @@ def _named(found: Sequence[Token], params: ParamTypes) -> list[tuple[Token, Toke
                 brackets.pop()
         elif token.text == ":" and index + 1 < len(found):
             name = found[index + 1]
-            if name.kind != "word" or name.start != token.end or name.text not in params:
+            if name.kind != "word" or name.start != token.end:
+                continue
+            if name.text not in params:
+                if not brackets or brackets[-1] != "subscript":
+                    raise SqlRefused(
+                        Refusal.PARAMETERS,
+                        f"The placeholder :{name.text} has no value. Send it in params, or remove it.",
+                        position=token.start,
+                    )
                 continue
             slice_bound = bool(brackets) and brackets[-1] == "subscript" and found[index - 1].text != "["
             if slice_bound and found[index - 1].kind != "operator" and found[index - 1].text != ":":

@@ -24,7 +24,7 @@ _AFTER_NUMBER = r"(?![0-9A-Za-z_.$\x80-\U0010ffff])"
 _CONTINUED = r"(?!(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*')"
 _BETWEEN = (
     rf"(?:[ \t\n\r\f\v]+|{LINE_COMMENT}|{ESCAPE_STRING}|{PREFIXED_STRING}|(?:[uU]&)?{QUOTED}|{IDENTIFIER}"
-    rf"|\$\d+(?![A-Za-z_0-9$])|{DOLLAR_STRING}|{OPERATOR}|::|:=|[,()\[\];:]|\.(?!\d))*+"
+    rf"|\$\d+(?![A-Za-z_0-9$])|{DOLLAR_STRING}|{OPERATOR}|::|:=|[,()\[\];:]|\.(?![\d.]))*+"
 )
 _PIECE = re.compile(
     rf"(?P<between>{_BETWEEN})(?:(?P<string>'[^']*+(?:''[^']*+)*+'){_CONTINUED}"

@@ -10,6 +10,7 @@ from tests.core.sql_postgres import world
 
 CASES = Path(__file__).parents[2] / "cases"
 ATTACKS: dict[str, list[str]] = yaml.safe_load((CASES / "sql_postgres_attacks.yaml").read_text())
+PROBES: list[str] = yaml.safe_load((CASES / "sql_postgres_probes.yaml").read_text())
 HONEST: list[Any] = yaml.safe_load((CASES / "sql_postgres_honest.yaml").read_text())
 
 
