@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.api.operations import AGENTS_TAG, SCOPES
+from app.api.operations import AGENTS_TAG, SCOPES, TAGS
 from app.api.wire import Problem
 
 _DESCRIPTION = (
@@ -24,7 +24,9 @@ def full_document(app: FastAPI, *, version: str, public_url: str, openid_url: st
         description=_DESCRIPTION,
         routes=app.routes,
         servers=[{"url": public_url}],
+        contact={"name": "The Douane authors", "url": "https://douane.dev"},
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        tags=[{"name": name, "description": description} for name, description in TAGS.items()],
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})

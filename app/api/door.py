@@ -165,7 +165,13 @@ class Door:
                 wired = methods.get(method)
                 if wired is None:
                     allow = sorted(methods)
-                    return None, {}, MethodNotAllowed(f"This path takes {' or '.join(allow)}: repeat the request with that method.", allow=allow)
+                    return (
+                        None,
+                        {},
+                        MethodNotAllowed(
+                            f"This path takes {' or '.join(allow)}: repeat the request with that method.", allow=allow
+                        ),
+                    )
                 return wired, path_args, None
         return None, {}, NotFound("There is nothing at this path: /openapi.json lists every operation.")
 

@@ -15,6 +15,7 @@ from app.gateway.approvals import GetApproval, ListApprovals
 from app.gateway.discovery import DescribeConnection, ListConnections
 
 AGENTS_TAG = "agents"
+TAGS = {AGENTS_TAG: "What an agent needs: who it is, what it may see, its statements and its approvals."}
 QUERY_SCOPE = "douane:query"
 APPROVALS_SCOPE = "douane:approvals"
 SCOPES = {
@@ -215,7 +216,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "filtered, limited. 202 means that a human has to approve first: nothing ran, call get_approval with the "
         "approval_id. A refusal says what to change. Example body: "
         '{"sql": "SELECT id, email FROM customers WHERE region = :region LIMIT 5", "params": {"region": "north"}}',
-        problems=(408, 413, 415, 422),
+        problems=(408, 409, 413, 415, 422),
         links={202: {"approval": _to_approval("$response.body#/approval_id")}},
     ),
     Endpoint(
@@ -274,11 +275,17 @@ def declare(app: FastAPI) -> None:
         }
         for status, links in endpoint.links.items():
             responses.setdefault(status, {})["links"] = links
+        if 202 in responses:
+            responses[202]["headers"] = _headers("Location", "Retry-After", required=True)
         for status in sorted({*_ALWAYS, *endpoint.problems}):
             responses[status] = {
                 "description": _PROBLEM_TEXT[status],
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
             }
+            if status == 401:
+                responses[status]["headers"] = _headers("WWW-Authenticate", required=True)
+            if status in {409, 503}:
+                responses[status]["headers"] = _headers("Retry-After", required=False)
         app.router.add_api_route(
             endpoint.path,
             endpoint.signature,
@@ -296,6 +303,21 @@ def declare(app: FastAPI) -> None:
         )
 
 
+def _headers(*names: str, required: bool) -> dict[str, Any]:
+    return {name: {**_HEADERS[name], "required": required} for name in names}
+
+
+_HEADERS: Mapping[str, Mapping[str, Any]] = {
+    "Location": {"description": "Same as approval_url in the body.", "schema": {"type": "string"}},
+    "Retry-After": {
+        "description": "Seconds to wait before the next attempt.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "WWW-Authenticate": {
+        "description": "Bearer challenge (RFC 6750); resource_metadata says where tokens come from (RFC 9728).",
+        "schema": {"type": "string"},
+    },
+}
 _ANSWER_TEXT = {
     200: "The answer, with its receipt on the audit log",
     202: "A human has to approve first; nothing ran",
@@ -307,6 +329,7 @@ _PROBLEM_TEXT = {
     404: "Nothing that you may know of, or a cursor of another request",
     406: "Only JSON can be answered",
     408: "The body took too long",
+    409: "The request with this idempotency key is still running",
     413: "Body or result too large",
     415: "The body must be application/json",
     422: "The request or the statement is not valid; `errors` or `detail` say where",

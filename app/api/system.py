@@ -146,7 +146,12 @@ def add_system_routes(app: FastAPI, surface: Surface, problems: Problems, trace:
         trace_id = trace(None)
         if error.status_code == 405:
             allow = (error.headers or {}).get("Allow", "GET").split(", ")
-            problem = problems.render(MethodNotAllowed(f"This path takes {' or '.join(allow)}: repeat the request with that method.", allow=allow), trace_id)
+            problem = problems.render(
+                MethodNotAllowed(
+                    f"This path takes {' or '.join(allow)}: repeat the request with that method.", allow=allow
+                ),
+                trace_id,
+            )
         else:
             problem = problems.render(
                 NotFound("There is nothing at this path: /openapi.json lists every operation."), trace_id
