@@ -1,6 +1,7 @@
 """Holds a data file against the catalog of its database: what does not exist there, and what inherits a mask."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from app.policy.data_file import ConnectionData, TableData
 from app.policy.documents import Document, Path
@@ -76,6 +77,4 @@ def _filtered_below(document: Document, data: ConnectionData, entry: TableData, 
 
 def _warning(document: Document, path: Path, what: str, expected: str) -> Finding:
     found = document.finding(path, what, expected)
-    return Finding(
-        file=found.file, line=found.line, column=found.column, what=what, expected=expected, level=Level.WARNING
-    )
+    return replace(found, level=Level.WARNING)

@@ -1,7 +1,8 @@
 """Policy files in, one immutable policy out, or every reason why not. Bytes are arguments; nothing is read here."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 
 from app.policy.casbin_model import MODEL_FILE, Reference, check_model, check_roles
@@ -12,6 +13,7 @@ from app.policy.findings import Finding, Level, PolicyBroken
 from app.policy.labels import MASKS_FILE, Masks, MasksDocument, masks_of
 from app.policy.loaded import LoadedPolicy, Parts
 from app.policy.rules import ADMIN_SURFACE, RULES_FILE, check_labels, check_links, read_rules
+from app.policy.subjects import ANYBODY
 
 MAX_RULES_BYTES = 64 * 1024 * 1024
 
@@ -50,13 +52,15 @@ def load(files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind]) 
     errors = tuple(finding for finding in findings if finding.level is Level.ERROR)
     if errors:
         raise PolicyBroken(tuple(sorted(errors, key=lambda found: (found.file, found.line, found.column))))
+    reference = Reference(rules, files[MODEL_FILE].decode("utf-8-sig"))
+    roles = reference.roles_of(dict.fromkeys(link.member for link in rules.links))
+    for each in data.values():
+        findings.extend(_rows_without_clients(each, roles))
     return LoadedPolicy(
         Parts(
             version=version_of(files),
             rules=rules,
-            roles=Reference(rules, files[MODEL_FILE].decode("utf-8-sig")).roles_of(
-                dict.fromkeys(link.member for link in rules.links)
-            ),
+            roles=roles,
             masks=masks,
             data=data,
             connections=dict(connections),
@@ -103,6 +107,20 @@ def _read_data(
         if document is not None and parsed is not None:
             found[data_file[1]] = data_of(parsed, document, findings)
     return found
+
+
+def _rows_without_clients(data: ConnectionData, roles: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
+    """Row filters hold for the acting client too; one that no client can pass is most likely not meant."""
+    clients = {name for member, held in roles.items() if member.startswith("client:") for name in held}
+    for name, table in data.tables.items():
+        if data.document is None or not table.rows or ANYBODY in table.rows:
+            continue
+        if not any(subject in clients or subject.startswith("client:") for subject in table.rows):
+            what = f"the row filters of {name} name no client that policy.csv knows: through any client no row is seen"
+            found = data.document.finding(
+                ("tables", name, "rows"), what, '"*": true, or an entry for a client or its role'
+            )
+            yield replace(found, level=Level.WARNING)
 
 
 def _whole(file: str, what: str, expected: str) -> Finding:

@@ -193,6 +193,17 @@ def test_a_row_filter_for_an_unknown_role_is_read_but_a_link_to_one_is_not() -> 
     assert load(policy_files("g, user:u, role:only-here\n", data=data), CONNECTIONS)
 
 
+def test_row_filters_that_no_client_can_pass_load_with_a_warning() -> None:
+    def warnings(rows: str, rules: str = "") -> list[tuple[int, int]]:
+        data = "tables:\n  public.t:\n    rows: " + rows
+        return [(w.line, w.column) for w in load(policy_files(rules, data=data), CONNECTIONS).warnings]
+
+    assert warnings("{role:a: true}") == [(3, 5)]
+    assert warnings("{role:a: true, '*': false}") == []
+    assert warnings("{role:a: true, client:x: true}") == []
+    assert warnings("{role:a: true}", "g, client:x, role:b\ng, role:b, role:a\n") == []
+
+
 def test_a_condition_on_an_unknown_name_loads_with_a_warning() -> None:
     loaded = load(policy_files("p, *, shop/public.t, select, deny, colour = 'red'\n"), CONNECTIONS)
     assert [(w.line, "colour" in w.what) for w in loaded.warnings] == [(1, True)]
