@@ -38,9 +38,7 @@ def encode_base64url(data: bytes) -> str:
 def parse_object(data: bytes) -> dict[str, Any]:
     try:
         orjson.loads(data)  # refuses invalid UTF-8, lone surrogates and a byte order mark, which json lets through
-        value = json.loads(
-            data, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded
-        )
+        value = _DECODER.decode(data.decode("utf-8"))
     except (ValueError, RecursionError) as e:
         raise NotStrictJson from e
     if not isinstance(value, dict) or not _within(value, MAX_DEPTH):
@@ -84,3 +82,8 @@ def _within(value: Any, depth: int) -> bool:
             return depth > 0 and all(_within(item, depth - 1) for item in value)
         case _:
             return True
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded
+)
