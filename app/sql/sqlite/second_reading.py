@@ -20,6 +20,7 @@ from app.sql.sqlite.rendering import CTE_PREFIX
 from app.sql.statement import JsonType, Refusal, SqlRefused
 
 _MARK = "~"
+_STAND_INS = {Kind.STRING: "'x'", Kind.NUMBER: "1", Kind.BLOB: "'x'"}
 _CALLABLE = ALLOWED | TABLE_FUNCTIONS.keys() | {PSEUDONYM_FUNCTION}
 
 
@@ -27,7 +28,9 @@ def agree(sql: str, tables: Mapping[str, int], bind_count: int) -> None:
     """`tables`: how often each base table was meant. Raises SqlRefused(DISAGREEMENT)."""
     tokens = tokens_of(sql, limited=False)
     if _own(tokens, bind_count) != tables or _sqlglot(sql, tokens) != tables:
-        raise SqlRefused(Refusal.DISAGREEMENT, "Two readings of this statement differ: write it in a plainer form.")
+        raise SqlRefused(
+            Refusal.DISAGREEMENT, "Two readings of this statement differ: put brackets around comparisons, or simplify."
+        )
 
 
 class _Rendered(Queries):
@@ -80,12 +83,14 @@ def _sqlglot(sql: str, tokens: list[Token]) -> Mapping[str, int] | None:
 
 def _for_sqlglot(sql: str, tokens: list[Token]) -> str:
     """sqlglot knows no numbered placeholders, and takes some names for syntax even in quotes (`x IS json(y)`): marked,
-    a name is nothing but a name."""
+    a name is nothing but a name. Values stay here, because it logs the ones it cannot read as JSON paths."""
     pieces = []
     at = 0
     for token, after in pairwise(tokens):
         if token.kind is Kind.PARAM:
             pieces.append(sql[at : token.start + 1])
+        elif token.kind in _STAND_INS:
+            pieces.append(sql[at : token.start] + _STAND_INS[token.kind])
         elif token.kind is Kind.QUOTED:
             pieces.append(f"{sql[at : token.start + 1]}{_MARK}{sql[token.start + 1 : token.end]}")
         elif token.kind is Kind.WORD and after.word == "(" and token.text in _CALLABLE:
