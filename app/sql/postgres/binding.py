@@ -30,9 +30,29 @@ class Binding:
     def check_suspects(self) -> None:
         """Attribute notation (`f.pg_read_file`) calls functions unless the name is a column of the relation."""
         for use in self._source.suspects:
-            columns = self._columns_of_alias(use.scope, use.parts[0])
-            if columns is None or use.parts[1] not in {name for name, _ in columns}:
+            if not self._surely_column(use):
                 raise attribute_refused(use.parts[1], use.position)
+
+    def _surely_column(self, use: Use) -> bool:
+        """Every relation that the qualifier could mean has the column.
+
+        All enclosing scopes count, and what a join alias hides: which of them PostgreSQL takes depends on LATERAL
+        visibility, and need not be known where each gives the same answer.
+        """
+        qualifier, name = use.parts
+        candidates = 0
+        scope: Scope | None = use.scope
+        while scope is not None:
+            for entry in (*scope.relations, *scope.joins):
+                columns = self.columns(entry) if isinstance(entry, Relation) else self._of_item(entry)
+                if use.parenthesised and (columns is None or any(own == qualifier for own, _ in columns)):
+                    return False
+                if entry.alias == qualifier:
+                    if columns is None or all(own != name for own, _ in columns):
+                        return False
+                    candidates += 1
+            scope = scope.parent
+        return candidates > 0
 
     def outputs(self) -> tuple[OutputColumn, ...] | None:
         columns = self._of_query(self._source.query) if self._source.query is not None else None

@@ -65,7 +65,7 @@ CURATED = _words(
     jsonb_path_query_first_tz random random_normal width_bucket num_nulls num_nonnulls isempty lower_inc upper_inc
     lower_inf upper_inf range_merge multirange inet_merge inet_same_family inet to_tsvector to_tsquery
     plainto_tsquery phraseto_tsquery websearch_to_tsquery ts_headline tsquery_phrase querytree json_to_tsvector
-    jsonb_to_tsvector gen_random_uuid uuidv4 uuidv7
+    jsonb_to_tsvector int8 gen_random_uuid uuidv4 uuidv7
     """
 )
 

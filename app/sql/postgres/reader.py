@@ -416,7 +416,9 @@ class Reader:
             if index == 0 and whole.WhichOneof("node") == "column_ref" and len(whole.column_ref.fields) == 1:
                 assert self._scope is not None
                 parts = (*strings(whole.column_ref.fields), name)
-                self.suspects.append(Use(scope=self._scope, parts=parts, position=whole.column_ref.location))
+                self.suspects.append(
+                    Use(scope=self._scope, parts=parts, position=whole.column_ref.location, parenthesised=True)
+                )
             else:
                 raise attribute_refused(name, None)
 

@@ -18,6 +18,8 @@ class Use:
     scope: "Scope"
     parts: tuple[str, ...]
     position: int = 0
+    parenthesised: bool = False
+    """`(x).f`: PostgreSQL takes `x` for a column before it takes it for a relation."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
