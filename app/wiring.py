@@ -42,7 +42,7 @@ from app.secrets.mask_keys import MaskKeyring, NoMaskKeys, parse_master_key
 from app.serving import StartRefused
 from app.settings.model import Settings
 from app.settings.unsafe import findings as unsafe_findings
-from app.sql.guards import GUARDS
+from app.sql.guards import GUARDS, SHAPES
 from app.store.approvals import ApprovalStore
 from app.store.policy_files import PolicyFolder
 from app.store.trail import FileTrail
@@ -87,6 +87,7 @@ def build_connections(settings: Settings) -> dict[str, Connection]:
             kind=section.kind,
             connector=connector,
             guard=GUARDS[connector.dialect],
+            shapes=SHAPES.get(connector.dialect),
             max_rows=section.max_rows,
             max_bytes=section.max_bytes,
             max_value_bytes=section.max_value_bytes,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.gateway.errors import ConnectionUnavailable
-from app.sql.statement import SqlGuard
+from app.sql.statement import Shapes, SqlGuard
 from connectors.contract import Catalog, ConnectorError, SqlConnector
 
 
@@ -21,6 +21,8 @@ class Connection:
     max_bytes: int
     max_value_bytes: int
     timeout_s: float
+    shapes: Shapes | None = None
+    """None: the dialect reads every new text the long way."""
 
 
 class Catalogs:

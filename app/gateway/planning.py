@@ -5,7 +5,7 @@ Plans are cached by everything they depend on, so that a warm request parses not
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from app.gateway.connections import Catalogs, Connection
 from app.gateway.lens import Lens, lens, resource_of
 from app.gateway.lru import Lru
 from app.gateway.parameters import param_types
+from app.gateway.shapes import Family, ShapeCache, remember, rendered
 from app.policy.caller import Caller
 from app.policy.decision import Action, Allow, AskFirst, Context, Decision, Deny, RuleRef, TableView
 from app.policy.snapshot import PolicySnapshot
@@ -117,6 +118,7 @@ class Planner:
         self._catalogs = catalogs
         self._heavy = heavy
         self.plans: Lru[tuple[Any, ...], Plan] = Lru(cache_size)
+        self._shapes = ShapeCache(cache_size)
         self._lenses: Lru[tuple[Any, ...], Lens] = Lru(256)
 
     async def plan(
@@ -132,9 +134,24 @@ class Planner:
         )  # fmt: skip
         key = (question.text, sight, tuple(types.items()))
         plan = self.plans.get(key)
-        if plan is None:
-            plan = await self._make(connection, caller, snapshot, question, types, sight, volatile, catalog)
+        if plan is not None:
+            return plan
+        shape = None if connection.shapes is None else connection.shapes.shape(question.text)
+        if shape is None:
+            plan = await self._make(connection, caller, snapshot, question, types, sight, volatile, catalog, None)
             self.plans.put(key, plan)
+            return plan
+        family, seen_before = self._shapes.family((shape.key, sight, key[2]))
+        found = rendered(family, shape)
+        if found is not None:
+            sql, kin = found
+            assert isinstance(kin, Plan)
+            assert kin.rewritten is not None
+            # Not kept by its text: it may never come again, and would push out those that do.
+            return replace(kin, rewritten=replace(kin.rewritten, sql=sql, cacheable=False))
+        wanted = family if seen_before and not family.hopeless else None
+        plan = await self._make(connection, caller, snapshot, question, types, sight, volatile, catalog, wanted)
+        self.plans.put(key, plan)
         return plan
 
     async def lens(
@@ -181,7 +198,9 @@ class Planner:
         sight: tuple[Any, ...],
         volatile: Context,
         catalog: Catalog,
+        family: Family | None,
     ) -> Plan:
+        """`family` takes the template of the plan's shape, where one can be made."""
         seen = await self._lens(connection, caller, snapshot, sight, volatile, question.unmask, catalog)
         guard = connection.guard
         large = len(question.text) > INLINE_BYTES
@@ -206,7 +225,7 @@ class Planner:
                 rewritten = guard.rewrite(statement, seen.view, seen.catalog)
         views = [seen.views[access.table] for access in statement.accesses]
         outputs = () if rewritten is None or rewritten.outputs is None else rewritten.outputs
-        return Plan(
+        plan = Plan(
             action=statement.action,
             kind=statement.kind,
             wanted=wanted,
@@ -223,6 +242,10 @@ class Planner:
             row_filtered=any(view.row_filter is not None for view in views),
             policy_version=snapshot.version,
         )
+        if family is not None and rewritten is not None and not large and connection.shapes is not None:
+            template = connection.shapes.template(question.text, types, statement, rewritten, seen.view, seen.catalog)
+            remember(family, template, plan)
+        return plan
 
 
 def decide(snapshot: PolicySnapshot, caller: Caller, wanted: "Wanted", context: Context) -> Decision:

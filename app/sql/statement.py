@@ -6,7 +6,7 @@
 Both are pure. `SqlRefused` is the only exception either raises for a caller's text.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -176,3 +176,31 @@ class SqlGuard(Protocol):
 
     def rewrite(self, statement: Statement, views: Views, catalog: Catalog) -> Rewritten:
         """Only for Action.SELECT in this release; a write is inspected, decided and stored, not run."""
+
+
+class Shape(Protocol):
+    """A text without its literal values: texts with equal `key` have equal trees up to those values."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def literals(self) -> tuple[str, ...]:
+        """The literal tokens as written, in order."""
+
+
+class Template(Protocol):
+    """The rewritten SQL of a shape, with holes for its literals."""
+
+    def render(self, literals: Sequence[str]) -> str | None:
+        """None: a literal that some rule looked at differs; read the text the long way."""
+
+
+class Shapes(Protocol):
+    """How a dialect lets one rewriting serve every text of the same shape (performance.md)."""
+
+    def shape(self, text: str) -> Shape | None: ...
+
+    def template(
+        self, text: str, params: ParamTypes, statement: Statement, rewritten: Rewritten, views: Views, catalog: Catalog
+    ) -> Template | None: ...
