@@ -12,7 +12,7 @@ from typing import Any
 from app.masking.masks import kind_of
 from app.policy.decision import ColumnView
 from app.sql.sqlite.functions import TABLE_FUNCTIONS, starred
-from app.sql.sqlite.lexis import fold
+from app.sql.sqlite.lexis import SPACES, fold
 from app.sql.sqlite.nodes import (
     Column,
     Cte,
@@ -74,9 +74,9 @@ class Resolved:
     """References that can only mean a column of this one table in this one FROM."""
 
 
-def resolve(query: Query, bound: Bound, views: Mapping[TableKey, Shown]) -> Resolved:
+def resolve(query: Query, text: str, bound: Bound, views: Mapping[TableKey, Shown]) -> Resolved:
     """Raises SqlRefused(UNKNOWN_COLUMN)."""
-    resolver = _Resolver(bound, views)
+    resolver = _Resolver(text, bound, views)
     row = resolver.query(query, None)
     return Resolved(tuple(_output(origins) for _, origins in row), resolver.booleans, resolver.owners)
 
@@ -98,7 +98,8 @@ def origins_of(column: ColumnView) -> Origins:
 
 
 class _Resolver:
-    def __init__(self, bound: Bound, views: Mapping[TableKey, Shown]) -> None:
+    def __init__(self, text: str, bound: Bound, views: Mapping[TableKey, Shown]) -> None:
+        self.text = text
         self.bound = bound
         self.booleans: set[Column] = set()
         self.owners: dict[Column, Relation] = {}
@@ -170,8 +171,8 @@ class _Resolver:
     def _outputs(self, output: Output, scope: Scope) -> Row:
         value = output.value
         if isinstance(value, Expr):
-            name = output.alias if output.alias is not None else named_by(value)
-            return [(name or "", self._origins(value, scope))]
+            name = output.alias if output.alias is not None else named_by(value) or written(value, self.text)
+            return [(name, self._origins(value, scope))]
         if value.table is None:
             if not scope.sources:
                 raise SqlRefused(Refusal.SYNTAX, "There is no FROM for *.", position=value.position)
@@ -312,6 +313,11 @@ def named_by(value: Expr) -> str | None:
     """The column that names an unaliased output: a reference, in brackets or with a COLLATE."""
     column = plain_column(value)
     return column.name if column is not None else None
+
+
+def written(value: Expr, text: str) -> str:
+    """What SQLite calls an unaliased output that is no column: its text, up to the next token."""
+    return text[value.start : value.text_end].strip(SPACES)
 
 
 def plain_column(value: Expr) -> Column | None:

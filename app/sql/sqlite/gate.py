@@ -127,7 +127,7 @@ def _rewritten(read_before: _Read, views: Views, catalog: Catalog) -> Rewritten:
     if not isinstance(tree, Query):
         raise SqlRefused(Refusal.STATEMENT_CLASS, "Only SELECT, VALUES and WITH can run: ask for an approval.")
     seen = _views(bound, views, catalog)
-    resolved = resolve(tree, bound, seen)
+    resolved = resolve(tree, read_before.text, bound, seen)
     mentioned = None if bound.stars else tuple(bound.columns)
     binds = Binds()
     placing = Placing(tree, seen, mentioned, resolved.owners, bound)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.sql.sqlite.binds import Binds
-from app.sql.sqlite.columns import named_by
-from app.sql.sqlite.lexis import SPACES, Kind, Token, literal, quoted
+from app.sql.sqlite.columns import named_by, written
+from app.sql.sqlite.lexis import Kind, Token, literal, quoted
 from app.sql.sqlite.nodes import (
     Call,
     Column,
@@ -102,8 +102,7 @@ class Rendering:
             return rendered
         if not top and _collated(value):
             return rendered
-        # SQLite names such a column by its text, up to the next token: the caller's text, not ours.
-        return f"{rendered} AS {quoted(self.text[value.start : value.text_end].strip(SPACES))}"
+        return f"{rendered} AS {quoted(written(value, self.text))}"
 
     def _is_boolean(self, value: Expr) -> bool:
         return len(value.items) == 1 and value.items[0] in self.booleans
