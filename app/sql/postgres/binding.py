@@ -43,7 +43,8 @@ class Binding:
         candidates = 0
         scope: Scope | None = use.scope
         while scope is not None:
-            for entry in (*scope.relations, *scope.joins):
+            entries: tuple[Item, ...] = (*scope.relations, *scope.joins)
+            for entry in entries:
                 columns = self.columns(entry) if isinstance(entry, Relation) else self._of_item(entry)
                 if use.parenthesised and (columns is None or any(own == qualifier for own, _ in columns)):
                     return False
