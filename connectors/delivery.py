@@ -77,23 +77,16 @@ class Delivery:
         if worst <= left:
             self._give(rows)
             return True
-        per_row = max(raw_bytes / len(rows), self.byte_count / max(self.row_count, 1), 1.0)
-        start = 0
-        while start < len(rows):
-            size = max(1, int((self._max_bytes - self.byte_count) / (2 * per_row)))
-            piece = rows[start : start + size]
-            given = self._give(piece)
-            per_row = max(per_row, given / len(piece))
-            start += len(piece)
-            if self.byte_count >= self._max_bytes and not (last and start == len(rows)):
+        # Near the cap row by row: only the sink knows what each one makes.
+        for place, row in enumerate(rows, start=1):
+            self._give((row,))
+            if self.byte_count >= self._max_bytes and not (last and place == len(rows)):
                 return False
         return True
 
-    def _give(self, rows: Sequence[Sequence[Any]]) -> int:
-        given = self._sink(rows)
-        self.byte_count += given
+    def _give(self, rows: Sequence[Sequence[Any]]) -> None:
+        self.byte_count += self._sink(rows)
         self.row_count += len(rows)
-        return given
 
 
 def too_large(rows: Iterable[Sequence[Any]], max_value_bytes: int) -> int | None:

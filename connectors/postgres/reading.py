@@ -7,6 +7,7 @@ known to be large start as a cursor.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from connectors.contract import ConnectorError, Failure, Fault, Limits, ReadOutcome, Runnable, Stopped
 from connectors.delivery import Delivery, too_large
@@ -18,8 +19,6 @@ from connectors.postgres.values import refit
 _BATCH_ROWS = 200
 _BATCH_BYTES = 1024 * 1024
 _PORTAL = "douane"
-_FEW_WIDE_ROWS = 64
-"""A guess at how many rows came before the budget was used up; batches adapt to what they see."""
 _MOST_BATCH_BYTES = 32 * 1024 * 1024
 _SLACK_BYTES = 2 * 1024 * 1024
 
@@ -48,15 +47,16 @@ async def read_at_once(
         rows, _, completed = await session.protocol.bind_execute(prepared.state, args, "", cap, True, timeout_s)
     except Exception:
         if meter.tripped:
-            history.was_large(meter.received // _FEW_WIDE_ROWS)
+            # Perhaps one giant row: the cursor begins with a single one, and grows.
+            history.was_large(meter.received)
             raise TooLargeForOneTrip from None
         raise
     received = meter.received
     if not completed and len(rows) < wanted:
         history.was_large(received // len(rows))
         raise TooLargeForOneTrip
-    if received > limits.max_value_bytes and (column := too_large(rows, limits.max_value_bytes)) is not None:
-        raise ConnectorError(Failure.VALUE_TOO_LARGE, column=column)
+    if received > limits.max_value_bytes:
+        _check_values(rows[: wanted - 1], limits.max_value_bytes)
     history.was(len(rows), received)
     delivery.announce(prepared.columns)
     if len(rows) <= FIRST_ROWS + 1:
@@ -113,8 +113,8 @@ async def read_by_cursor(
         rows, _, completed = batch
         read += len(rows)
         received = meter.received
-        if received > limits.max_value_bytes and (column := too_large(rows, limits.max_value_bytes)) is not None:
-            raise ConnectorError(Failure.VALUE_TOO_LARGE, column=column)
+        if received > limits.max_value_bytes:
+            _check_values(rows[: delivery.rows_wanted - 1], limits.max_value_bytes)
         if rows and not delivery.push(list(map(tuple, rows)), received, last=completed):
             return
         if completed:
@@ -124,6 +124,13 @@ async def read_by_cursor(
         row_bytes = received // max(len(rows), 1)
         history.row_bytes = max(history.row_bytes // 2, row_bytes)
         size = _batch_size(history.row_bytes)
+
+
+def _check_values(rows: Sequence[Sequence[object]], max_value_bytes: int) -> None:
+    """Of the rows that will be delivered: the one beyond the cap only tells that there are more."""
+    column = too_large(rows, max_value_bytes)
+    if column is not None:
+        raise ConnectorError(Failure.VALUE_TOO_LARGE, column=column)
 
 
 def _batch_size(row_bytes: int) -> int:
