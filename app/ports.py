@@ -72,9 +72,10 @@ class Approvals(Protocol):
     async def get(self, approval_id: str) -> Approval | None: ...
 
     async def page(
-        self, *, principal: str | None, state: str | None, before: tuple[str, str] | None, size: int
+        self, *, owner: tuple[str, str] | None, state: str | None, before: tuple[str, str] | None, size: int
     ) -> Sequence[Approval]:
-        """Newest first by (created_at, approval_id); `principal` None: everybody's. `before` is the last item seen."""
+        """Newest first by (created_at, approval_id); `owner` is (issuer, principal), None: everybody's.
+        `before` is the last item seen."""
 
 
 class StoreUnavailable(Exception):  # noqa: N818

@@ -38,6 +38,7 @@ from app.policy.connections import ConnectionKind
 from app.policy.findings import Finding as PolicyFinding
 from app.policy.findings import Level, PolicyBroken
 from app.policy.loaded import LoadedPolicy
+from app.ports import StoreUnavailable, TrailUnavailable
 from app.secrets.mask_keys import MaskKeyring, NoMaskKeys, parse_master_key
 from app.serving import StartRefused
 from app.settings.model import Settings
@@ -114,14 +115,30 @@ def issuer_config(section: Any) -> IssuerConfig:
 @asynccontextmanager
 async def gateway(settings: Settings, demo_parts: DemoParts | None = None) -> AsyncIterator[AsgiApp]:
     """Everything wired and open; closing drains the audit log last. Raises StartRefused."""
+    try:
+        async with _opened(settings, demo_parts) as door:
+            yield door
+    except TrailUnavailable as unavailable:
+        raise StartRefused([f"audit.dir: {unavailable}"]) from unavailable
+    except StoreUnavailable as unavailable:
+        raise StartRefused([f"store.url: {unavailable}"]) from unavailable
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, demo_parts: DemoParts | None) -> AsyncIterator[AsgiApp]:
     log = structlog.get_logger()
     public_url = settings.server.public_url.rstrip("/")
     async with AsyncExitStack() as stack:
         trail = await stack.enter_async_context(
             await FileTrail.open(
-                settings.audit.dir, origin=settings.audit.origin, key=load_key(file_of(settings.audit.key))
+                settings.audit.dir,
+                origin=settings.audit.origin,
+                key=load_key(file_of(settings.audit.key)),
+                report=lambda problem: log.error("audit_log_failing", exc_info=problem),
             )
         )
+        if trail.cut_bytes:
+            log.warning("audit_log_tail_cut", bytes=trail.cut_bytes, log=trail.origin)
         store = await stack.enter_async_context(ApprovalStore.open(settings.store.read_url()))
         connections = build_connections(settings)
         for connection in connections.values():

@@ -55,7 +55,7 @@ class ApprovalDesk:
             before = (str(created_at), str(approval_id))
         try:
             found = await self._approvals.page(
-                principal=None if everybody else caller.principal,
+                owner=None if everybody else (caller.issuer, caller.principal),
                 state=command.state,
                 before=before,
                 size=command.limit + 1,

@@ -48,19 +48,16 @@ class IssuerConfig:
 
 
 def check_together(configs: Sequence[IssuerConfig]) -> None:
-    """Raises ValueError when two issuers could speak of the same name and mean two people."""
+    """Raises ValueError when one issuer is configured twice.
+
+    Issuers without a namespace of their own share one name space: the operator says that their `ana` is the same ana
+    (`douane check` warns of it).
+    """
     issuers: set[str] = set()
-    namespaces: dict[str, str] = {}
     for config in configs:
         if config.issuer in issuers:
             raise ValueError(f"issuer {config.issuer!r} is configured twice: keep one entry, with both audiences in it")
         issuers.add(config.issuer)
-        other = namespaces.setdefault(config.namespace, config.issuer)
-        if other != config.issuer:
-            raise ValueError(
-                f"issuers {other!r} and {config.issuer!r} share the namespace {config.namespace!r}, so the same sub "
-                "would be one person: give one of them a `namespace` of its own"
-            )
 
 
 def _issuer_fault(config: IssuerConfig) -> str | None:

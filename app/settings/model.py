@@ -130,7 +130,8 @@ class Issuer(Section):
     accept_typ_jwt: bool = False
     """For issuers that send typ JWT instead of at+jwt."""
     namespace: Name | None = None
-    """Put before every subject, user:NAMESPACE/ana, so that two issuers cannot speak for the same name."""
+    """Put before every subject, user:NAMESPACE/ana, so that two issuers cannot speak for the same name; without one,
+    issuers share their names, and `check` warns of it."""
     leeway_s: int = Field(default=30, ge=0, le=30)
 
     @field_validator("algorithms", mode="after")
@@ -251,9 +252,6 @@ class Settings(Section):
     def _issuers_are_distinct(self) -> Self:
         if len({issuer.issuer for issuer in self.issuers}) < len(self.issuers):
             raise ValueError("two entries of issuers have the same issuer")
-        namespaces = [issuer.namespace for issuer in self.issuers]
-        if len(set(namespaces)) < len(namespaces):
-            raise ValueError("several issuers need a namespace each (one may do without), or their names would collide")
         return self
 
     def secrets(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:

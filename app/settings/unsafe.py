@@ -57,6 +57,16 @@ def any_client(settings: Settings) -> Iterator[Finding]:
             )
 
 
+def shared_namespace(settings: Settings) -> Iterator[Finding]:
+    namespaces = [issuer.namespace for issuer in settings.issuers]
+    if len(set(namespaces)) < len(namespaces):
+        yield Finding(
+            code="shared_namespace",
+            severity=Severity.WARNING,
+            text="several issuers share their names: each can speak for every sub of the others; give each a namespace",
+        )
+
+
 def audit_dir_permissions(settings: Settings) -> Iterator[Finding]:
     try:
         mode = settings.audit.dir.stat().st_mode
@@ -75,7 +85,15 @@ def no_connections(settings: Settings) -> Iterator[Finding]:
         yield Finding(code="no_connections", severity=Severity.WARNING, text="connections is empty: nothing to query")
 
 
-RULES = (http_issuer, secret_file_permissions, plain_http, any_client, audit_dir_permissions, no_connections)
+RULES = (
+    http_issuer,
+    secret_file_permissions,
+    plain_http,
+    any_client,
+    shared_namespace,
+    audit_dir_permissions,
+    no_connections,
+)
 
 
 def findings(settings: Settings) -> tuple[Finding, ...]:

@@ -49,12 +49,12 @@ class ApprovalStore:
         return None if row is None else _approval(row)
 
     async def page(
-        self, *, principal: str | None, state: str | None, before: tuple[str, str] | None, size: int
+        self, *, owner: tuple[str, str] | None, state: str | None, before: tuple[str, str] | None, size: int
     ) -> Sequence[Approval]:
         newest_first = (approvals.c.created_at.desc(), approvals.c.approval_id.desc())
         query = select(approvals).order_by(*newest_first).limit(size)
-        if principal is not None:
-            query = query.where(approvals.c.principal == principal)
+        if owner is not None:
+            query = query.where(approvals.c.issuer == owner[0], approvals.c.principal == owner[1])
         if state is not None:
             query = query.where(approvals.c.state == state)
         if before is not None:

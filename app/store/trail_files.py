@@ -41,7 +41,7 @@ def make_directory(path: Path) -> None:
     if path.is_dir():
         return
     make_directory(path.parent)
-    path.mkdir(mode=0o750, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
     sync_directory(path.parent)
 
 

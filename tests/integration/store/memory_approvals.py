@@ -19,12 +19,12 @@ class MemoryApprovals:
         return self._by_id.get(approval_id)
 
     async def page(
-        self, *, principal: str | None, state: str | None, before: tuple[str, str] | None, size: int
+        self, *, owner: tuple[str, str] | None, state: str | None, before: tuple[str, str] | None, size: int
     ) -> Sequence[Approval]:
         found = [
             approval
             for approval in self._by_id.values()
-            if principal in (None, approval.principal)
+            if owner in (None, (approval.issuer, approval.principal))
             and state in (None, approval.state.value)
             and (before is None or (approval.created_at, approval.approval_id) < before)
         ]

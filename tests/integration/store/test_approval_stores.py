@@ -98,22 +98,23 @@ class TestEveryStore:
             await store.create(each)
         seen: list[Approval] = []
         before = None
-        while page := await store.page(principal=None, state=None, before=before, size=4):
+        while page := await store.page(owner=None, state=None, before=before, size=4):
             seen += page
             before = (page[-1].created_at, page[-1].approval_id)
         assert seen == list(reversed(made))
 
-    async def test_a_page_holds_one_principal_and_one_state(self, store: Approvals) -> None:
+    async def test_a_page_holds_one_principal_of_one_issuer_and_one_state(self, store: Approvals) -> None:
         await store.create(approval(1))
         await store.create(approval(2, principal="eve"))
         await store.create(dataclasses.replace(approval(3), state=State.REJECTED))
-        found = await store.page(principal="ana", state="pending", before=None, size=10)
+        await store.create(dataclasses.replace(approval(4), issuer="https://other.example/"))
+        found = await store.page(owner=(ANA.issuer, "ana"), state="pending", before=None, size=10)
         assert [each.approval_id for each in found] == [approval(1).approval_id]
-        assert await store.page(principal="%", state=None, before=None, size=10) == []
+        assert await store.page(owner=(ANA.issuer, "%"), state=None, before=None, size=10) == []
 
     async def test_many_at_once_are_all_kept(self, store: Approvals) -> None:
         await asyncio.gather(*(store.create(approval(n)) for n in range(40)))
-        assert len(await store.page(principal=None, state=None, before=None, size=100)) == 40
+        assert len(await store.page(owner=None, state=None, before=None, size=100)) == 40
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -134,7 +135,7 @@ async def test_several_workers_can_open_a_new_store_at_once(url: str) -> None:
 
     await asyncio.gather(*(worker(n) for n in range(8)))
     async with ApprovalStore.open(url) as store:
-        assert len(await store.page(principal=None, state=None, before=None, size=100)) == 8
+        assert len(await store.page(owner=None, state=None, before=None, size=100)) == 8
 
 
 async def test_the_migrations_make_the_tables_that_the_code_knows(url: str) -> None:
