@@ -262,6 +262,7 @@ def test_whom_no_entry_names_sees_no_row_and_the_star_speaks_for_the_rest() -> N
     assert row_filter("role:a: region = 'EU'", caller("role:b")) == Nothing()
     assert row_filter("role:a: region = 'EU'; '*': true", caller("role:b")) is None
     assert row_filter("role:a: region = 'EU'; '*': true", caller("role:a")) == EU
+    assert row_filter("role:a: region = 'EU'; '*': false", caller("role:a")) == EU
 
 
 def test_who_has_two_roles_sees_only_rows_that_both_let_pass() -> None:
