@@ -7,6 +7,7 @@ import pytest
 
 from app.settings import PluginConnection, PostgresConnection, Settings, SettingsError, SqliteConnection, load_settings
 from app.settings.load import config_path
+from app.settings.unsafe import findings
 
 BASE = """\
 issuers:
@@ -136,11 +137,13 @@ def test_without_an_issuer_nobody_could_sign_in(load: Load) -> None:
     assert "issuers: name at least one" in problems(load, "", BASE[BASE.index("audit:") :])
 
 
-def test_issuers_that_could_speak_for_the_same_name_need_a_namespace(load: Load) -> None:
+def test_issuers_that_can_speak_for_the_same_name_are_a_finding(load: Load) -> None:
     second = '  - {issuer: "https://b.example/", audience: x%s}\n'
     head, tail = BASE.split("audit: ", 1)
-    assert "namespace" in problems(load, "", f"{head}{second % ''}audit: {tail}")
-    assert len(load("", f"{head}{second % ', namespace: partner'}audit: {tail}").issuers) == 2
+    shared = load("", f"{head}{second % ''}audit: {tail}")
+    apart = load("", f"{head}{second % ', namespace: partner'}audit: {tail}")
+    assert "shared_namespace" in [finding.code for finding in findings(shared)]
+    assert "shared_namespace" not in [finding.code for finding in findings(apart)]
 
 
 @pytest.mark.parametrize(
