@@ -258,6 +258,11 @@ def test_a_list_claim_is_a_membership_and_an_empty_one_holds_nothing() -> None:
         assert row_filter(text, caller("role:a", regions=wrong)) == Nothing()
 
 
+def test_a_predicate_that_is_always_false_inside_another_is_folded_away() -> None:
+    assert row_filter("role:a: not (region in claims.none) and region = 'EU'", caller("role:a", none=[])) == EU
+    assert row_filter("role:a: region in claims.none or region = 'EU'", caller("role:a", none=[])) == EU
+
+
 def test_whom_no_entry_names_sees_no_row_and_the_star_speaks_for_the_rest() -> None:
     assert row_filter("role:a: region = 'EU'", caller("role:b")) == Nothing()
     assert row_filter("role:a: region = 'EU'; '*': true", caller("role:b")) is None
