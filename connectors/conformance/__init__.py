@@ -1,5 +1,6 @@
 """What every connector of a family must do, as suites that a third party can import and run against its own."""
 
-from connectors.conformance.sql import SqlConformance, SqlHarness
+from connectors.conformance.harness import SqlHarness
+from connectors.conformance.sql import SqlConformance
 
 __all__ = ["SqlConformance", "SqlHarness"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.conformance import SqlConformance
-from connectors.conformance.sql import THINGS
+from connectors.conformance.harness import THINGS
 from connectors.contract import Dialect, SqlConnectorConfig
 from connectors.postgres import connector
 from tests.servers import PostgresServer, free_port, postgres_server

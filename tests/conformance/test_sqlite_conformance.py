@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.conformance import SqlConformance
-from connectors.conformance.sql import THINGS
+from connectors.conformance.harness import THINGS
 from connectors.contract import Dialect, SqlConnectorConfig
 from connectors.sqlite import connector, session
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.conformance.sql import GENEROUS, Collected, read, refused
+from connectors.conformance.harness import GENEROUS, Collected, read, refused
 from connectors.contract import Failure, Fault, Limits, Runnable, Severity, SqlConnectorConfig
 from connectors.postgres import PostgresConnector, connector
 from tests.servers import PostgresServer, postgres_server

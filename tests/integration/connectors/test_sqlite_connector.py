@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.conformance.sql import read, refused
+from connectors.conformance.harness import read, refused
 from connectors.contract import Failure, Fault, Runnable, Severity, SourceColumn, SqlConnectorConfig, TableKind
 from connectors.sqlite import SqliteConnector, connector
 
