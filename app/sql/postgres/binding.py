@@ -51,6 +51,10 @@ class Binding:
                 if entry.alias == qualifier:
                     if columns is None or all(own != name for own, _ in columns):
                         return False
+                    # A function may name its column itself; its alias is then no column.
+                    function = isinstance(entry, Relation) and entry.names is not None
+                    if function and name == entry.alias and name not in entry.columns:
+                        return False
                     candidates += 1
             scope = scope.parent
         return candidates > 0

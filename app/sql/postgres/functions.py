@@ -10,6 +10,8 @@ built in, no pseudo or object types). CURATED names fail that mechanical test fo
 read the clock, take `any`, or make json; none reads a file, a setting, the catalog, a sequence or a table.
 """
 
+from functools import lru_cache
+
 from connectors.contract import Catalog
 
 
@@ -83,8 +85,12 @@ FIELDS = {
     "json_each_text": ("key", "value"),
     "jsonb_each": ("key", "value"),
     "jsonb_each_text": ("key", "value"),
+    "json_array_elements": ("value",),
+    "json_array_elements_text": ("value",),
+    "jsonb_array_elements": ("value",),
+    "jsonb_array_elements_text": ("value",),
 }
-"""Column names of the allowed functions that return more than one column."""
+"""Column names of the allowed functions that name their columns themselves, whatever the alias."""
 
 GROWS = _words(
     """
@@ -98,4 +104,9 @@ GROWS = _words(
 
 
 def allowed_functions(catalog: Catalog) -> frozenset[str]:
-    return (SCREENED & catalog.safe_functions) | CURATED
+    return _allowed(catalog.safe_functions)
+
+
+@lru_cache(maxsize=64)
+def _allowed(safe: frozenset[str]) -> frozenset[str]:
+    return (SCREENED & safe) | CURATED

@@ -13,7 +13,7 @@ from app.sql.postgres.placeholders import Numbered, number
 from app.sql.postgres.reader import Reader
 from app.sql.postgres.scan_order import keeps_scan_order
 from app.sql.postgres.substitution import Binds, substitute
-from app.sql.postgres.tree import PgTree, Reference, bare, bare_parse, disagreement, parsed, rendered
+from app.sql.postgres.tree import PgTree, Reference, bare, bare_parse, disagreement, parsed, rendered, stored
 from app.sql.postgres.value_cap import capped
 from app.sql.postgres.writes import read_write
 from app.sql.statement import (
@@ -50,7 +50,7 @@ class PostgresGuard:
         seen = _views_of(source.references, views)
         binding = Binding(source, seen)
         binding.check_suspects()
-        tree = bare(source.data)
+        tree = stored(source.data)
         found = list(conjuncts(source, tree, binding))
         check_required(source, found, seen)
         binds = Binds(source)

@@ -109,6 +109,11 @@ def bare(data: bytes) -> Any:
     return tree
 
 
+def stored(data: bytes) -> Any:
+    """A tree that was without positions when it was stored."""
+    return _Bare.FromString(data)
+
+
 def bare_parse(text: str) -> Any:
     return bare(parsed(text).SerializeToString())
 
