@@ -7,16 +7,17 @@ from dataclasses import replace
 import uvloop
 
 from app.bypass_check import bypass_findings
+from app.connecting import build_connections, first_catalogs, probe
 from app.gateway.connections import Catalogs, Connection
 from app.identity.jwks import KeyRing
 from app.identity.transport import HttpsFetch
+from app.parts import issuer_config
 from app.policy.connections import ConnectionKind
 from app.policy.findings import Level, PolicyBroken
 from app.ports import IdentityUnavailable
 from app.settings.model import Settings
 from app.settings.unsafe import findings as unsafe_findings
 from app.store.policy_files import load_folder
-from app.wiring import build_connections, first_catalogs, issuer_config, probe
 from connectors.contract import Finding, Severity
 
 
@@ -60,6 +61,7 @@ async def _check_policy(settings: Settings, connections: Mapping[str, Connection
     except PolicyBroken as broken:
         return [Finding(code="policy", severity=Severity.UNSAFE, text=str(finding)) for finding in broken.findings]
     found = [Finding(code="policy", severity=Severity.OK, text=f"version {policy.version[:12]} loads")]
+    found += [Finding(code="policy", severity=Severity.WARNING, text=str(finding)) for finding in policy.warnings]
     for name, connection in connections.items():
         if (catalog := connection.connector.catalog()) is not None:
             found += [

@@ -11,15 +11,16 @@ from app.api.operations import SCOPES
 from app.checking import check
 from app.demo.banner import TOKENS, banner
 from app.demo.state import prepare
-from app.identity.demo_issuer import DemoProfile, demo_identity, ensure_key, token_for
+from app.identity.demo_issuer import DemoProfile, demo_identity, ensure_key, refuse_unless_alone_on_loopback, token_for
 from app.identity.demo_login import DemoLogin
 from app.identity.demo_people import BROWSER_CLIENT
+from app.parts import file_of
 from app.serving import StartRefused, run, run_workers, with_lifespan
 from app.settings.load import CONFIG_VARIABLE, config_path, load_settings
 from app.settings.model import Settings
 from app.store.trail_key import ensure_key as ensure_log_key
 from app.telemetry import logs
-from app.wiring import DemoParts, application, file_of, gateway
+from app.wiring import DemoParts, application, gateway
 from connectors.registry import kinds
 
 __all__ = ["StartRefused", "check", "demo", "openapi_document", "serve", "worker"]
@@ -60,6 +61,7 @@ def worker() -> AsgiApp:
 def demo(state_dir: Path, host: str, port: int) -> None:
     """Everything embedded on loopback; prints what to try when requests are answered."""
     logs.configure(level="warning")
+    refuse_unless_alone_on_loopback(bind_host=host, public_url=f"http://{host}", other_issuers=())
     state = prepare(state_dir, port=port, host=host)
     settings = state.settings
     ensure_log_key(file_of(settings.audit.key))

@@ -10,6 +10,7 @@ from hashlib import sha256
 
 from app.policy.caller import Caller
 from app.policy.decision import Action, Context, TableView
+from app.policy.resources import sql_resource
 from app.policy.snapshot import PolicySnapshot
 from connectors.contract import Catalog, Table, TableKey
 
@@ -26,10 +27,6 @@ class Lens:
         return self.views.get(table)
 
 
-def resource_of(connection: str, table: TableKey) -> str:
-    return f"{connection}/{table[0]}.{table[1]}"
-
-
 def lens(
     snapshot: PolicySnapshot,
     caller: Caller,
@@ -44,7 +41,7 @@ def lens(
     views: dict[TableKey, TableView] = {}
     actions: dict[TableKey, frozenset[Action]] = {}
     for table_key, table in catalog.tables.items():
-        possible = snapshot.actions(caller, resource_of(connection, table_key))
+        possible = snapshot.actions(caller, sql_resource(connection, table_key))
         if not possible:
             continue
         view = snapshot.view(caller, connection, table, catalog, context, unmask)

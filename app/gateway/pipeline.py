@@ -58,6 +58,7 @@ class Customs:
         now: Callable[[], float],
         render: Callable[[Refused, str], tuple[int, dict[str, Any], dict[str, str]]],
         report: Callable[[BaseException, str], None],
+        started: Callable[[], None],
         settled: Callable[[Record, int], None],
     ) -> None:
         self._tokens = tokens
@@ -65,9 +66,11 @@ class Customs:
         self._now = now
         self._render = render
         self._report = report
+        self._started = started
         self._settled = settled
 
     async def passage(self, request: Passage) -> Answer:
+        self._started()
         record = Record(
             operation=request.operation.name,
             method=request.method,

@@ -12,12 +12,13 @@ from typing import Any, Protocol
 import orjson
 
 from app.gateway.connections import Catalogs, Connection
-from app.gateway.lens import Lens, lens, resource_of
+from app.gateway.lens import Lens, lens
 from app.gateway.lru import Lru
 from app.gateway.parameters import param_types
 from app.gateway.shapes import Family, ShapeCache, remember, rendered
 from app.policy.caller import Caller
 from app.policy.decision import Action, Allow, AskFirst, Context, Decision, Deny, RuleRef, TableView
+from app.policy.resources import sql_resource
 from app.policy.snapshot import PolicySnapshot
 from app.sql.statement import (
     JsonType,
@@ -113,8 +114,21 @@ def _column(column: ResultColumn, output: OutputColumn) -> dict[str, str | None]
     }
 
 
+class LookedUp(Protocol):
+    def __call__(self, cache: str, *, hit: bool) -> None: ...
+
+
+def _uncounted(cache: str, *, hit: bool) -> None:
+    """For planners nobody watches."""
+
+
 class Planner:
-    def __init__(self, *, catalogs: Catalogs, heavy: HeavyPlanning, cache_size: int = 4096) -> None:
+    """`looked_up(cache, hit=…)` counts."""
+
+    def __init__(
+        self, *, catalogs: Catalogs, heavy: HeavyPlanning, looked_up: LookedUp = _uncounted, cache_size: int = 4096
+    ) -> None:
+        self._looked_up = looked_up
         self._catalogs = catalogs
         self._heavy = heavy
         self.plans: Lru[tuple[Any, ...], Plan] = Lru(cache_size)
@@ -135,7 +149,9 @@ class Planner:
         key = (question.text, sight, tuple(types.items()))
         plan = self.plans.get(key)
         if plan is not None:
+            self._looked_up("plan", hit=True)
             return plan
+        self._looked_up("plan", hit=False)
         shape = None if connection.shapes is None else connection.shapes.shape(question.text)
         if shape is None:
             plan = await self._make(connection, caller, snapshot, question, types, sight, volatile, catalog, None)
@@ -280,7 +296,7 @@ def _wanted(connection: str, statement: Statement, seen: Lens) -> Wanted:
         refusal = "This statement names no table that policy could decide on."
     return Wanted(
         accesses=tuple(
-            dict.fromkeys((resource_of(connection, access.table), access.action) for access in statement.accesses)
+            dict.fromkeys((sql_resource(connection, access.table), access.action) for access in statement.accesses)
         ),
         asks=tuple(rule for view in views for rule in view.asks),
         refusal=refusal,

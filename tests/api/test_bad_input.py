@@ -73,7 +73,7 @@ def test_a_body_that_does_not_fit_the_schema_is_422_with_a_pointer(
     client: httpx2.Client, body: Any, pointer: str
 ) -> None:
     document = problem(client.post(QUERY, json=body), 422, "invalid_request")
-    assert [error["pointer"] for error in document["errors"]][0] == pointer
+    assert next(error["pointer"] for error in document["errors"]) == pointer
 
 
 @pytest.mark.parametrize("max_rows", [33.0, 33, None])
