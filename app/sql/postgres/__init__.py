@@ -1,5 +1,5 @@
 """The guard for PostgreSQL, on PostgreSQL's own grammar (libpg_query)."""
 
-from app.sql.postgres.guard import guard
+from app.sql.postgres.gate import guard
 
 __all__ = ["guard"]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.sql.postgres.guard import PostgresGuard, guard
+from app.sql.postgres.gate import PostgresGuard, guard
 from app.sql.postgres.shape import Shape, shape
 from app.sql.postgres.tree import PgTree, bare_parse
 from app.sql.statement import ParamTypes, Rewritten, SqlRefused, Statement, Views

@@ -126,6 +126,13 @@ def rendered(tree: Any) -> str:
         raise disagreement() from None
 
 
+def check_rendering(sql: str, tree: Any) -> None:
+    """Raises unless the SQL parses to exactly this tree."""
+    # Bytes of one schema in one process: equal exactly when the trees are, and twice as fast to compare.
+    if bare_parse(sql).SerializeToString(deterministic=True) != tree.SerializeToString(deterministic=True):
+        raise disagreement()
+
+
 def disagreement() -> SqlRefused:
     return SqlRefused(
         Refusal.DISAGREEMENT,
