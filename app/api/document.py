@@ -43,6 +43,9 @@ def full_document(app: FastAPI, *, version: str, public_url: str, openid_url: st
                 operation["security"] = [{name: []} for name in components["securitySchemes"]]
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _plain(parameter["schema"])
+                if parameter["in"] == "path":
+                    # Swagger UI fills in this one, and not the examples of the schema.
+                    parameter["example"] = parameter["schema"]["examples"][0]
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = True
     whole: dict[str, Any] = _whole_numbers(document)

@@ -23,6 +23,18 @@ class Body(BaseModel):
 class QueryBody(Body):
     """One statement for one connection. Omitted and null mean the same."""
 
+    # Without it, a form filled in by Swagger UI asks for label "string" from cursor "string".
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "sql": "SELECT id, name, email FROM customers WHERE region = :region ORDER BY id LIMIT 5",
+                    "params": {"region": "north"},
+                }
+            ]
+        }
+    )
+
     sql: Annotated[
         str,
         Field(
