@@ -139,11 +139,13 @@ def _bucket(name: str, size: int, kind: str) -> str | None:
     if kind == "numeric":
         return f"(pg_catalog.floor({name} / {size}::numeric) * {size}::numeric)"
     if kind in _FLOATS:
-        value = f"(pg_catalog.floor({name}::double precision / {size}::double precision) * {size}::double precision)"
-        limit = "'1e30'::double precision"
+        number, width = f"{name}::double precision", f"{size}::double precision"
+        # Beyond 1e30 the product could overflow, below 1e-30 the quotient could underflow: both are errors.
         return (
-            f"CASE WHEN {name}::double precision < {limit} AND {name}::double precision > -({limit}) "
-            f"THEN {value}::{kind} ELSE NULL::{kind} END"
+            f"CASE WHEN {number} >= 1e-30 AND {number} < 1e30 OR {number} <= -1e-30 AND {number} > -1e30 "
+            f"THEN (pg_catalog.floor({number} / {width}) * {width})::{kind} "
+            f"WHEN {number} >= 0 AND {number} < 1 THEN 0::{kind} "
+            f"WHEN {number} < 0 AND {number} > -1 THEN (-({width}))::{kind} ELSE NULL::{kind} END"
         )
     return None
 

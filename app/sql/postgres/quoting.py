@@ -7,8 +7,8 @@ from app.sql.postgres.tree import parsed
 from app.sql.statement import SqlRefused
 
 _BARE_TYPES = {
-    "character": "pg_catalog.bpchar",
-    "bit": "pg_catalog.varbit",
+    "character": "bpchar",
+    "bit": "varbit",
 }
 _CONTROL = re.compile(r"[\x00]")
 

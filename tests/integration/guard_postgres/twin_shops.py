@@ -153,6 +153,7 @@ class Shops:
     """The three connections and one event loop for all of a module's tests."""
 
     def __init__(self, server: PostgresServer) -> None:
+        self._server = server
         self._runner = asyncio.Runner()
         self._connections: dict[str, asyncpg.Connection] = {}
         for name in ("d1", "d2", "image"):
@@ -176,6 +177,17 @@ class Shops:
         for connection in self._connections.values():
             self._runner.run(connection.close())
         self._runner.close()
+
+    def execute(self, name: str, sql: str) -> None:
+        """As the superuser."""
+        self._server.psql(sql, database=name)
+
+    def column_types(self, name: str, rewritten: Rewritten) -> list[str]:
+        """Canonical names of the output types."""
+        connection = self._connections[name]
+        prepared = self._runner.run(connection.prepare(rewritten.sql))
+        oids = [attribute.type.oid for attribute in prepared.get_attributes()]
+        return [self._runner.run(connection.fetchval("SELECT pg_catalog.format_type($1, NULL)", oid)) for oid in oids]
 
     def run(self, name: str, rewritten: Rewritten, params: dict[str, Any]) -> tuple[Any, ...]:
         args = [bound(bind, params) for bind in rewritten.binds]
