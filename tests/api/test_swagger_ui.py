@@ -30,19 +30,20 @@ class Page:
         self.page = page
         self.complaints: list[str] = []
         self.strangers: list[str] = []
-        page.on(
-            "console", lambda said: self.complaints.append(said.text) if said.type in {"error", "warning"} else None
-        )
+        page.on("console", self._heard)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("requestfailed", lambda request: self.complaints.append(f"{request.url}: {request.failure}"))
-        page.on(
-            "request",
-            lambda asked: (
-                self.strangers.append(asked.url) if not asked.url.startswith((f"{url}/", "data:", "blob:")) else None
-            ),
-        )
+        page.on("request", lambda request: self._asked(request.url, url))
         page.goto(f"{url}/docs")
         page.locator("#operations-agents-query_sql").wait_for()
+
+    def _heard(self, said: "playwright.ConsoleMessage") -> None:
+        if said.type in {"error", "warning"}:
+            self.complaints.append(said.text)
+
+    def _asked(self, what: str, ours: str) -> None:
+        if not what.startswith((f"{ours}/", "data:", "blob:")):
+            self.strangers.append(what)
 
     def open_authorization(self) -> None:
         self.page.locator(".auth-wrapper .authorize").first.click()
