@@ -1,3 +1,4 @@
+import pickle
 from typing import Any
 
 import pytest
@@ -412,3 +413,14 @@ def test_a_write_goes_through_the_same_gates(sql: str, code: Refusal) -> None:
     with pytest.raises(SqlRefused) as refused:
         inspected(sql)
     assert refused.value.refusal is code
+
+
+def test_a_statement_may_be_read_in_another_process() -> None:
+    statement = inspected(
+        "WITH RECURSIVE r AS (SELECT id, ssn FROM customers UNION ALL SELECT c.id, r.ssn FROM customers c JOIN r "
+        "USING (id)) SELECT r.*, email FROM r NATURAL JOIN customers WHERE id = 4"
+    )
+    copy = pickle.loads(pickle.dumps(statement))
+    assert guard.rewrite(copy, world.VIEWS.get, world.CATALOG) == guard.rewrite(
+        statement, world.VIEWS.get, world.CATALOG
+    )
