@@ -81,7 +81,8 @@ class Door:
             operation = Operation(name=endpoint.name, scopes=endpoint.scopes, use_case=use_cases[endpoint.name])
             methods = self._routes.setdefault(tuple(endpoint.path.split("/")[2:]), {})
             methods[endpoint.method] = _Wired(endpoint=endpoint, operation=operation)
-        self._in_flight = 0
+        self.in_flight = 0
+        """Data requests that have come in and not been answered yet."""
         self._nowhere = Operation(name="unknown", scopes=frozenset(), use_case=_never)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,11 +92,11 @@ class Door:
         headers = dict(scope["headers"])
         wired, path_args, refused = self._match(scope["method"], scope["path"])
         refused = self._unwelcome(scope, headers) or refused
-        self._in_flight += 1
+        self.in_flight += 1
         try:
             await self._pass(scope, receive, send, headers, wired, path_args, refused)
         finally:
-            self._in_flight -= 1
+            self.in_flight -= 1
 
     async def _pass(
         self,
@@ -109,11 +110,6 @@ class Door:
     ) -> None:
         body = b""
         late: Refused | None = None
-        if wired is not None and refused is None and wired.endpoint.reads_body:
-            try:
-                body, late = await self._read(headers, receive)
-            except _ClientLeft:
-                return
         trace_id = self._trace(headers.get(b"traceparent"))
 
         def parse() -> Any:
@@ -135,6 +131,15 @@ class Door:
             parse=parse,
             refused=refused,
         )
+        if wired is not None and refused is None and wired.endpoint.reads_body:
+            try:
+                body, late = await self._read(headers, receive)
+            except _ClientLeft:
+                await self._customs.abandoned(passage)
+                return
+            except asyncio.CancelledError:
+                await self._customs.abandoned(passage)
+                raise
         watch = _Watch(receive) if body else None
         try:
             answer = await self._customs.passage(passage)
@@ -176,7 +181,7 @@ class Door:
         return None, {}, NotFound("There is nothing at this path: /openapi.json lists every operation.")
 
     def _unwelcome(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Refused | None:
-        if self._in_flight >= self._entrance.max_in_flight:
+        if self.in_flight >= self._entrance.max_in_flight:
             return Overloaded("Too many requests at once: retry after a moment.", retry_after_s=1)
         if len(scope["raw_path"] or b"") + len(scope["query_string"]) > self._entrance.max_url_bytes:
             return UriTooLong(

@@ -23,6 +23,8 @@ from app.gateway.query import QueryCommand
 
 _WHOLE = re.compile(r"[+]?([0-9]{1,18})(?:\.0+)?")
 _BIG = 2**53
+MAX_DEPTH = 64
+"""Levels of nesting in a body; deeper ones serve nobody and break recursive readers."""
 _query_body = TypeAdapter(QueryBody)
 
 
@@ -57,23 +59,33 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise InvalidRequest(
             "The body must be a JSON object.", errors=(FieldError(pointer="", detail="must be an object"),)
         )
-    if _has_big_float(document.get("params")):
+    if _has_big_float(document):
         # orjson reads integers beyond 64 bits as floats; this parser keeps them exact.
         exact: dict[str, Any] = from_json(body, allow_inf_nan=False)
         return exact
     return document
 
 
-def _has_big_float(value: Any) -> bool:
-    match value:
-        case float():
-            return abs(value) >= _BIG
-        case dict():
-            return any(_has_big_float(item) for item in value.values())
-        case list():
-            return any(_has_big_float(item) for item in value)
-        case _:
-            return False
+def _has_big_float(document: dict[str, Any]) -> bool:
+    """Level by level, so that no nesting is too deep for the check itself. Raises InvalidRequest."""
+    found = False
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for container in level:
+            for item in container.values() if type(container) is dict else container:
+                kind = type(item)
+                if kind is dict or kind is list:
+                    below.append(item)
+                elif kind is float and abs(item) >= _BIG:
+                    found = True
+        if not below:
+            return found
+        level = below
+    raise InvalidRequest(
+        f"The body is nested deeper than {MAX_DEPTH} levels: send flatter `params`, or JSON as text.",
+        errors=(FieldError(pointer="", detail=f"at most {MAX_DEPTH} levels"),),
+    )
 
 
 def query_command(connection: str, body: bytes, headers: Mapping[bytes, bytes]) -> QueryCommand:

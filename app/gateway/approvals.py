@@ -9,6 +9,7 @@ from app.gateway.answer import Answer, json_answer, next_link
 from app.gateway.cursor import Cursors
 from app.gateway.errors import ApprovalsUnavailable, UnknownApproval
 from app.gateway.record import Record
+from app.gateway.rows import exact
 from app.policy.caller import Caller
 from app.policy.decision import Action, Allow
 from app.ports import Approvals, Policies, StoreUnavailable
@@ -106,7 +107,7 @@ class ApprovalDesk:
             "resources": approval.resources,
             "reasons": approval.reasons,
             "statement": request.get("statement"),
-            "params": request.get("params"),
+            "params": exact(request.get("params")),
             "purpose": request.get("purpose"),
             "policy_version": request.get("policy_version"),
             "digest": approval.digest,

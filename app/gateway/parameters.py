@@ -1,9 +1,8 @@
 """Parameters are typed as the SQL literal of the same JSON value would be, and always bound."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
-
-import orjson
 
 from app.gateway.errors import FieldError, StatementInvalid
 from app.ports import MaskKeys
@@ -19,6 +18,14 @@ _ITEM_ARRAYS = {
     JsonType.BOOL: JsonType.BOOL_ARRAY,
     JsonType.TEXT: JsonType.TEXT_ARRAY,
 }
+_UNIFORM: Mapping[type, JsonType] = {
+    str: JsonType.TEXT_ARRAY,
+    bool: JsonType.BOOL_ARRAY,
+    float: JsonType.NUMERIC_ARRAY,
+    dict: JsonType.JSON,
+    list: JsonType.JSON,
+}
+"""Long lists are of one class as a rule, and of most classes the class says everything."""
 
 
 def json_type(value: Any) -> JsonType:
@@ -42,6 +49,9 @@ def json_type(value: Any) -> JsonType:
 
 
 def _array_type(items: list[Any]) -> JsonType:
+    alike = _UNIFORM.get(next(iter(classes))) if len(classes := set(map(type, items))) == 1 else None
+    if alike is not None:
+        return alike
     kinds = {_ITEM_ARRAYS.get(json_type(item), JsonType.JSON) for item in items if item is not None}
     if not kinds:
         return JsonType.TEXT_ARRAY
@@ -68,7 +78,8 @@ class Binder:
         match bind:
             case ParamBind(name=name, type=kind):
                 value = params[name]
-                return orjson.dumps(value).decode("utf-8") if kind is JsonType.JSON else value
+                # Not orjson: it refuses the integers beyond 64 bits that JSON and PostgreSQL's jsonb have.
+                return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if kind is JsonType.JSON else value
             case KeyBind(domain=domain, part=part):
                 return self._key_part(domain, part)
             case ValueBind(value=value):

@@ -70,14 +70,7 @@ class Customs:
         self._settled = settled
 
     async def passage(self, request: Passage) -> Answer:
-        self._started()
-        record = Record(
-            operation=request.operation.name,
-            method=request.method,
-            path=request.path,
-            trace_id=request.trace_id,
-            started=self._now(),
-        )
+        record = self._begun(request)
         try:
             caller = await self._authenticate(request)
             record.caller = caller
@@ -95,6 +88,11 @@ class Customs:
             answer = self._refuse(InternalFault("This is a fault of ours; the trace id finds it in our log."), record)
         return await self._release(answer, record)
 
+    async def abandoned(self, request: Passage) -> None:
+        """The client left, or the server stops, before the request was whole: nothing to answer, an entry all the
+        same."""
+        await self._record_cancelled(self._begun(request))
+
     async def intend(self, record: Record) -> None:
         """Make durable what is about to change the store or a target; raises AuditUnavailable, and nothing happens."""
         entry = record.entry(self._now(), None, 0) | {"outcome": "intent"}
@@ -102,6 +100,16 @@ class Customs:
             await self._trail.append(entry)
         except TrailUnavailable as unavailable:
             raise unrecorded() from unavailable
+
+    def _begun(self, request: Passage) -> Record:
+        self._started()
+        return Record(
+            operation=request.operation.name,
+            method=request.method,
+            path=request.path,
+            trace_id=request.trace_id,
+            started=self._now(),
+        )
 
     async def _authenticate(self, request: Passage) -> Caller:
         if request.refused is not None:
@@ -127,8 +135,9 @@ class Customs:
         record.refuse(refused, status)
         return json_answer(status, document, media_type="application/problem+json", headers=headers)
 
-    async def _release(self, answer: Answer, record: Record) -> Answer:
-        """Nothing leaves before its entry is durable; what cannot be recorded is replaced by a 503."""
+    async def _release(self, answer: Answer, record: Record, *, last: bool = False) -> Answer:
+        """Nothing leaves before its entry is durable; what cannot be recorded is replaced by a 503, what cannot be
+        closed (its spool's disk is full) by a refusal that is recorded in its place."""
         try:
             # No await between next_index and append: the index in the receipt is the entry's own.
             index = self._trail.next_index()
@@ -138,8 +147,17 @@ class Customs:
             answer.opening.close()
             return self._unrecorded(record)
         except asyncio.CancelledError:
+            # The entry is in the queue and stays there.
             answer.opening.close()
+            self._settled(record, 0)
             raise
+        except Exception as fault:
+            answer.opening.close()
+            self._report(fault, record.trace_id)
+            if last:
+                return self._unrecorded(record)
+            refused = InternalFault("The answer could not be completed: retry later, or ask for less.")
+            return await self._release(self._refuse(refused, record), record, last=True)
         self._settled(record, answer.opening.size)
         return answer
 
@@ -150,7 +168,8 @@ class Customs:
         except TrailUnavailable as unavailable:
             # Nothing was released, and nobody is left to tell; the operator is.
             self._report(unavailable, record.trace_id)
-        self._settled(record, 0)
+        finally:
+            self._settled(record, 0)
 
     def _unrecorded(self, record: Record) -> Answer:
         refused = unrecorded()

@@ -1,6 +1,7 @@
 """What one request leaves on the audit trail, filled in on its way through the gateway."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,19 @@ def rfc3339(seconds: float) -> str:
 
 def rule_ids(rules: Sequence[RuleRef]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{rule.file}:{rule.line}" for rule in rules))
+
+
+_INLINE_JSON_BYTES = 2_048
+
+
+def _params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Long parameters are recorded as one JSON text: the canonical form of tens of thousands of values would hold the
+    loop for a second."""
+    if len(params) > 50 or any(isinstance(value, list | dict) for value in params.values()):
+        text = json.dumps(params, separators=(",", ":"))
+        if len(text) > _INLINE_JSON_BYTES:
+            return {"params_json": text}
+    return {"params": params}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +52,7 @@ class Record:
     policy_version: str | None = None
     statement: str | None = None
     statement_run: str | None = None
-    params: Any = None
+    params: Mapping[str, Any] = field(default_factory=dict)
     unmask: Sequence[str] = ()
     purpose: str | None = None
     approval_id: str | None = None
@@ -83,8 +97,10 @@ class Record:
             entry["token_id"] = caller.token_id
         for name in _OPTIONAL:
             value = getattr(self, name)
-            if value is not None and value != () and value != {}:
+            if value is not None and value != ():
                 entry[name] = value
+        if self.params:
+            entry |= _params(self.params)
         if answer_sha256 is not None:
             entry["answer_sha256"] = answer_sha256
         return entry
@@ -101,7 +117,6 @@ _OPTIONAL = (
     "policy_version",
     "statement",
     "statement_run",
-    "params",
     "unmask",
     "purpose",
     "approval_id",
