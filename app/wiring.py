@@ -97,7 +97,7 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
         login=None if demo_parts is None else demo_parts.login,
     )
     add_system_routes(app, surface, problems, _trace)
-    return Door(
+    door = Door(
         customs=customs,
         endpoints=ENDPOINTS,
         use_cases=_use_cases(parts, customs, public_url),
@@ -105,6 +105,8 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
         trace=_trace,
         rest=app,
     )
+    parts.trail.expect(lambda: door.in_flight)
+    return door
 
 
 def _customs(parts: Parts, problems: Problems) -> Customs:
