@@ -233,6 +233,8 @@ def test_long_honest_chains_pass() -> None:
     assert rewritten("SELECT id FROM orders WHERE " + " AND ".join(f"id <> {n}" for n in range(300))).sql
     assert rewritten(f"SELECT id FROM orders WHERE id IN ({', '.join(map(str, range(3000)))})").sql
     assert rewritten("SELECT 1" + " UNION ALL SELECT 1" * 40).sql
+    assert rewritten("SELECT " + " || ".join(["status"] * 40) + " FROM orders").sql
+    assert rewritten("SELECT * FROM " + "(SELECT * FROM " * 12 + "orders" + " a)" * 12).sql
 
 
 def test_lineage_names_labels_and_masks_of_every_output() -> None:
