@@ -30,7 +30,8 @@ class QueryBody(Body):
                 {
                     "sql": "SELECT id, name, email FROM customers WHERE region = :region ORDER BY id LIMIT 5",
                     "params": {"region": "north"},
-                }
+                },
+                {"sql": "DELETE FROM orders WHERE id = 42", "purpose": "The customer withdrew order 42."},
             ]
         }
     )
@@ -41,7 +42,7 @@ class QueryBody(Body):
             min_length=1,
             max_length=MAX_SQL_CHARS,
             description="One statement in the connection's own dialect. Prefer parameters to literals.",
-            examples=["SELECT id, name, email FROM customers WHERE region = :region ORDER BY id LIMIT 5"],
+            examples=["SELECT region, count(*) AS customers FROM customers GROUP BY region"],
             json_schema_extra={"format": "sql"},
         ),
     ]
@@ -51,7 +52,6 @@ class QueryBody(Body):
             max_length=1000,
             description='Values by name: {"n": 42} binds :n; {"1": 42} binds $1 or the first ?. Always bound, '
             "never spliced into the text.",
-            examples=[{"region": "north"}],
         ),
     ] = None
     max_rows: Annotated[
