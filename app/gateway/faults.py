@@ -48,8 +48,9 @@ def refusal_of(error: ConnectorError, binds: tuple[Bind, ...], limits: Limits) -
                 "select less of it, for example with substr()."
             )
         case Failure.OUT_OF_RESOURCES:
-            return StatementFailed(
-                "The database ran out of memory or temporary space for this statement: narrow it.",
+            return ResultTooLarge(
+                "A value of the result, or what the database needs to compute it, is larger than it may be: select "
+                "less of it, or aggregate fewer rows.",
                 code="statement_too_expensive",
             )
         case Failure.REFUSED_BY_WALL:

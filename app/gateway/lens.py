@@ -4,7 +4,7 @@ The guard reads statements through this catalog, so that a denied table and a ta
 nothing: not by the answer, not by which error comes first.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -35,12 +35,15 @@ def lens(
     context: Context,
     unmask: Collection[str],
     key: str,
+    only: Iterable[TableKey] | None = None,
 ) -> Lens:
-    """`key` names everything the result depends on; it becomes part of the visible catalog's version."""
+    """`key` names everything the result depends on; it becomes part of the visible catalog's version. `only`: the
+    tables to look at, where not all are needed."""
     tables: dict[TableKey, Table] = {}
     views: dict[TableKey, TableView] = {}
     actions: dict[TableKey, frozenset[Action]] = {}
-    for table_key, table in catalog.tables.items():
+    for table_key in catalog.tables if only is None else only:
+        table = catalog.tables[table_key]
         possible = snapshot.actions(caller, sql_resource(connection, table_key))
         if not possible:
             continue

@@ -3,7 +3,6 @@
 Plans are cached by everything they depend on, so that a warm request parses nothing and asks Casbin nothing.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,13 +11,15 @@ from typing import Any, Protocol
 import orjson
 
 from app.gateway.connections import Catalogs, Connection
-from app.gateway.lens import Lens, lens
+from app.gateway.deciding import Wanted, decide, wanted_of
+from app.gateway.lens import Lens
+from app.gateway.lenses import Lenses, Look
 from app.gateway.lru import Lru
 from app.gateway.parameters import param_types
 from app.gateway.shapes import Family, ShapeCache, remember, rendered
+from app.gateway.turns import Turns
 from app.policy.caller import Caller
-from app.policy.decision import Action, Allow, AskFirst, Context, Decision, Deny, RuleRef, TableView
-from app.policy.resources import sql_resource
+from app.policy.decision import Action, Context, Decision, Deny, TableView
 from app.policy.snapshot import PolicySnapshot
 from app.sql.statement import (
     JsonType,
@@ -32,8 +33,9 @@ from connectors.contract import Catalog, ResultColumn, TableKey
 
 INLINE_BYTES = 2_000
 """Longer statements are planned in a killable worker: parsing is super-linear and must not hold the loop."""
-INLINE_TABLES = 300
-"""Databases with more tables have their lens made in a thread."""
+MAX_PLAN_CHARS = 32 * 1024 * 1024
+"""What the texts in each of the two plan caches may hold together."""
+MAX_RESULT_SHAPES = 16
 
 
 class HeavyPlanning(Protocol):
@@ -55,15 +57,6 @@ class Question:
     params: Mapping[str, Any]
     unmask: tuple[str, ...]
     purpose: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a statement needs policy to say yes to. `refusal`: why it is denied whatever the rules say."""
-
-    accesses: tuple[tuple[str, Action], ...]
-    asks: tuple[RuleRef, ...]
-    refusal: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +88,9 @@ class Plan:
             known = orjson.dumps(
                 [_column(c, output) for c, output in zip(columns, self._outputs(columns), strict=True)]
             )
+            if len(self.columns_json) >= MAX_RESULT_SHAPES:
+                # SQLite names a column after its expression, literals included.
+                self.columns_json.clear()
             self.columns_json[columns] = known
         return known
 
@@ -131,9 +127,10 @@ class Planner:
         self._looked_up = looked_up
         self._catalogs = catalogs
         self._heavy = heavy
-        self.plans: Lru[tuple[Any, ...], Plan] = Lru(cache_size)
-        self._shapes = ShapeCache(cache_size)
-        self._lenses: Lru[tuple[Any, ...], Lens] = Lru(256)
+        self.plans: Lru[tuple[Any, ...], Plan] = Lru(cache_size, MAX_PLAN_CHARS)
+        self._shapes = ShapeCache(cache_size, MAX_PLAN_CHARS)
+        self._lenses = Lenses()
+        self._turns = Turns()
 
     async def plan(
         self, connection: Connection, caller: Caller, snapshot: PolicySnapshot, question: Question, now: float
@@ -152,12 +149,22 @@ class Planner:
             self._looked_up("plan", hit=True)
             return plan
         self._looked_up("plan", hit=False)
+        if len(question.text) > INLINE_BYTES:
+            async with self._turns.of((caller.issuer, caller.principal)):
+                plan = self.plans.get(key)  # the same text of the same caller may have had the turn before
+                if plan is None:
+                    plan = await self._make(
+                        connection, caller, snapshot, question, types, sight, volatile, catalog, None
+                    )
+                    self._keep(key, plan)
+            return plan
         shape = None if connection.shapes is None else connection.shapes.shape(question.text)
         if shape is None:
             plan = await self._make(connection, caller, snapshot, question, types, sight, volatile, catalog, None)
-            self.plans.put(key, plan)
+            self._keep(key, plan)
             return plan
-        family, seen_before = self._shapes.family((shape.key, sight, key[2]))
+        # Templates are as long as the rewritten text, and there may be a few.
+        family, seen_before = self._shapes.family((shape.key, sight, key[2]), _held(key) + 8 * len(shape.key))
         found = rendered(family, shape)
         if found is not None:
             sql, kin = found
@@ -167,8 +174,11 @@ class Planner:
             return replace(kin, rewritten=replace(kin.rewritten, sql=sql, cacheable=False))
         wanted = family if seen_before and not family.hopeless else None
         plan = await self._make(connection, caller, snapshot, question, types, sight, volatile, catalog, wanted)
-        self.plans.put(key, plan)
+        self._keep(key, plan)
         return plan
+
+    def _keep(self, key: tuple[Any, ...], plan: Plan) -> None:
+        self.plans.put(key, plan, _held(key) + (0 if plan.rewritten is None else len(plan.rewritten.sql)))
 
     async def lens(
         self, connection: Connection, caller: Caller, snapshot: PolicySnapshot, unmask: tuple[str, ...], now: float
@@ -180,29 +190,7 @@ class Planner:
         sight = (
             connection.name, snapshot.version, caller.policy_key, catalog.version, unmask, tuple(volatile.items())
         )  # fmt: skip
-        return await self._lens(connection, caller, snapshot, sight, volatile, unmask, catalog)
-
-    async def _lens(
-        self,
-        connection: Connection,
-        caller: Caller,
-        snapshot: PolicySnapshot,
-        sight: tuple[Any, ...],
-        volatile: Context,
-        unmask: tuple[str, ...],
-        catalog: Catalog,
-    ) -> Lens:
-        known = self._lenses.get(sight)
-        if known is None:
-            context = {**volatile, **_of_caller(caller)}
-            if len(catalog.tables) > INLINE_TABLES:
-                known = await asyncio.to_thread(
-                    lens, snapshot, caller, connection.name, catalog, context, unmask, repr(sight)
-                )
-            else:
-                known = lens(snapshot, caller, connection.name, catalog, context, unmask, repr(sight))
-            self._lenses.put(sight, known)
-        return known
+        return await self._lenses.whole(_look(connection, caller, snapshot, sight, volatile, unmask, catalog))
 
     async def _make(
         self,
@@ -217,15 +205,16 @@ class Planner:
         family: Family | None,
     ) -> Plan:
         """`family` takes the template of the plan's shape, where one can be made."""
-        seen = await self._lens(connection, caller, snapshot, sight, volatile, question.unmask, catalog)
+        look = _look(connection, caller, snapshot, sight, volatile, question.unmask, catalog)
+        seen = await self._lenses.around(look, question.text)
         guard = connection.guard
         large = len(question.text) > INLINE_BYTES
         if large:
             statement = await self._heavy.inspect(guard, question.text, types, seen.catalog)
         else:
             statement = guard.inspect(question.text, types, seen.catalog)
-        context = {**volatile, **_of_caller(caller), **_of_statement(statement)}
-        wanted = _wanted(connection.name, statement, seen)
+        context = {**look.context, **_of_statement(statement)}
+        wanted = wanted_of(connection.name, statement, seen)
         wants_estimate = any(
             not {"rows", "bytes"}.isdisjoint(snapshot.names_needed(caller, resource, action))
             for resource, action in wanted.accesses
@@ -264,47 +253,32 @@ class Planner:
         return plan
 
 
-def decide(snapshot: PolicySnapshot, caller: Caller, wanted: "Wanted", context: Context) -> Decision:
-    """Of all accesses of a statement the strictest decides: deny > approve > allow."""
-    denied: list[RuleRef] = []
-    reason = wanted.refusal
-    asks: list[RuleRef] = list(wanted.asks)
-    allows: list[RuleRef] = []
-    for resource, action in wanted.accesses:
-        match snapshot.decide(caller, resource, action, context):
-            case Deny(rules=rules, reason=why):
-                denied += rules
-                reason = reason or why
-            case AskFirst(rules=rules):
-                asks += rules
-            case Allow(rules=rules):
-                allows += rules
-    if reason is not None:
-        return Deny(rules=_unique(denied), reason=reason)
-    if asks:
-        return AskFirst(rules=_unique(asks))
-    return Allow(rules=_unique(allows))
-
-
-def _wanted(connection: str, statement: Statement, seen: Lens) -> Wanted:
-    views = [seen.views[access.table] for access in statement.accesses]
-    refused = tuple(dict.fromkeys(label for view in views for label in view.refused_labels))
-    refusal = None
-    if refused:
-        refusal = f"You may not see {', '.join(refused)} unmasked: leave it out of `unmask`."
-    elif not statement.accesses and statement.action is not Action.SELECT:
-        refusal = "This statement names no table that policy could decide on."
-    return Wanted(
-        accesses=tuple(
-            dict.fromkeys((sql_resource(connection, access.table), access.action) for access in statement.accesses)
-        ),
-        asks=tuple(rule for view in views for rule in view.asks),
-        refusal=refusal,
+def _held(key: tuple[Any, ...]) -> int:
+    """About how many characters a key keeps in memory: text, labels, purpose and parameter names are the caller's."""
+    text, (*_, unmask, volatile), types = key
+    return (
+        len(text) + sum(map(len, unmask)) + sum(len(str(v)) for _, v in volatile) + sum(len(n) + 80 for n, _ in types)
     )
 
 
-def _unique(rules: list[RuleRef]) -> tuple[RuleRef, ...]:
-    return tuple(dict.fromkeys(rules))
+def _look(
+    connection: Connection,
+    caller: Caller,
+    snapshot: PolicySnapshot,
+    sight: tuple[Any, ...],
+    volatile: Context,
+    unmask: tuple[str, ...],
+    catalog: Catalog,
+) -> Look:
+    return Look(
+        key=sight,
+        connection=connection.name,
+        caller=caller,
+        snapshot=snapshot,
+        catalog=catalog,
+        context={**volatile, **_of_caller(caller)},
+        unmask=unmask,
+    )
 
 
 def _least(bounds: Any) -> int | None:

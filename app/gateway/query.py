@@ -11,6 +11,7 @@ from app.approval.digest import NotBindable
 from app.gateway.answer import Answer, Spool, json_answer
 from app.gateway.connections import Catalogs, Connection
 from app.gateway.cursor import Cursors, digest_of_request
+from app.gateway.deciding import decide
 from app.gateway.errors import (
     AccessDenied,
     ApprovalsUnavailable,
@@ -27,7 +28,7 @@ from app.gateway.errors import (
 from app.gateway.faults import refusal_of
 from app.gateway.idempotency import IdempotencyKeys, Remembered
 from app.gateway.parameters import Binder
-from app.gateway.planning import Plan, Planner, Question, decide
+from app.gateway.planning import Plan, Planner, Question
 from app.gateway.record import Record, rule_ids
 from app.gateway.rows import RowEncoder
 from app.policy.caller import Caller

@@ -24,16 +24,16 @@ class Family:
 class ShapeCache:
     """`plan` values are the caller's; the cache only knows which rendered text belongs to which."""
 
-    def __init__(self, size: int) -> None:
-        self._families: Lru[Hashable, Family] = Lru(size)
+    def __init__(self, size: int, max_weight: int) -> None:
+        self._families: Lru[Hashable, Family] = Lru(size, max_weight)
 
-    def family(self, key: Hashable) -> tuple[Family, bool]:
-        """The shape's family, and whether it was here before."""
+    def family(self, key: Hashable, weight: int) -> tuple[Family, bool]:
+        """The shape's family, and whether it was here before. `weight`: what the key and its templates may hold."""
         known = self._families.get(key)
         if known is not None:
             return known, True
         family = Family()
-        self._families.put(key, family)
+        self._families.put(key, family, weight)
         return family, False
 
 
