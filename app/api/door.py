@@ -76,11 +76,14 @@ class Door:
         self._entrance = entrance
         self._trace = trace
         self._rest = rest
-        self._routes: dict[tuple[str, ...], dict[str, _Wired]] = {}
+        by_path: dict[tuple[str, ...], dict[str, _Wired]] = {}
         for endpoint in endpoints:
             operation = Operation(name=endpoint.name, scopes=endpoint.scopes, use_case=use_cases[endpoint.name])
-            methods = self._routes.setdefault(tuple(endpoint.path.split("/")[2:]), {})
+            methods = by_path.setdefault(tuple(endpoint.path.split("/")[2:]), {})
             methods[endpoint.method] = _Wired(endpoint=endpoint, operation=operation)
+        self._routes: dict[int, list[tuple[tuple[str, ...], dict[str, _Wired]]]] = {}
+        for template, methods in by_path.items():
+            self._routes.setdefault(len(template), []).append((template, methods))
         self.in_flight = 0
         """Data requests that have come in and not been answered yet."""
         self._nowhere = Operation(name="unknown", scopes=frozenset(), use_case=_never)
@@ -155,29 +158,16 @@ class Door:
 
     def _match(self, method: str, path: str) -> tuple[_Wired | None, dict[str, str], Refused | None]:
         parts = path.split("/")[2:]
-        for template, methods in self._routes.items():
-            if len(template) != len(parts):
+        for template, methods in self._routes.get(len(parts), ()):
+            path_args = _bound(template, parts)
+            if path_args is None:
                 continue
-            path_args: dict[str, str] = {}
-            for wanted, given in zip(template, parts, strict=True):
-                if wanted.startswith("{"):
-                    path_args[wanted[1:-1]] = given
-                elif wanted != given:
-                    break
-            else:
-                if "" in path_args.values():
-                    continue
-                wired = methods.get(method)
-                if wired is None:
-                    allow = sorted(methods)
-                    return (
-                        None,
-                        {},
-                        MethodNotAllowed(
-                            f"This path takes {' or '.join(allow)}: repeat the request with that method.", allow=allow
-                        ),
-                    )
+            wired = methods.get(method)
+            if wired is not None:
                 return wired, path_args, None
+            allow = sorted(methods)
+            detail = f"This path takes {' or '.join(allow)}: repeat the request with that method."
+            return None, {}, MethodNotAllowed(detail, allow=allow)
         return None, {}, NotFound("There is nothing at this path: /openapi.json lists every operation.")
 
     def _unwelcome(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Refused | None:
@@ -227,6 +217,19 @@ class Door:
             if not message.get("more_body", False):
                 return b"".join(chunks), None
             message = await receive()
+
+
+def _bound(template: tuple[str, ...], parts: list[str]) -> dict[str, str] | None:
+    """What the parts of a path give to the names of a template; None: another path. A name never binds nothing."""
+    path_args: dict[str, str] = {}
+    for wanted, given in zip(template, parts, strict=True):
+        if wanted[0] == "{":
+            if not given:
+                return None
+            path_args[wanted[1:-1]] = given
+        elif wanted != given:
+            return None
+    return path_args
 
 
 class _Watch:

@@ -1,8 +1,8 @@
 """W3C trace context: a caller's valid `traceparent` is continued, anything else starts a new trace."""
 
 import re
-import secrets
 from dataclasses import dataclass
+from random import Random, SystemRandom
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _MAX_CHARS = 512
@@ -48,8 +48,8 @@ def trace_of(traceparent: str | bytes | None) -> Trace:
     return parse_traceparent(traceparent) or new_trace()
 
 
+_random = Random(SystemRandom().getrandbits(256))  # noqa: S311 - trace ids are unique, not secret; a system call costs more
+
+
 def _nonzero_hex(size: int) -> str:
-    while True:
-        found = secrets.token_hex(size)
-        if found.strip("0"):
-            return found
+    return f"{_random.randrange(1, 256**size):0{2 * size}x}"
