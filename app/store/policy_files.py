@@ -95,7 +95,8 @@ class PolicyFolder(AbstractAsyncContextManager["PolicyFolder"]):
     """Implements app.ports.Policies. Entering loads the folder, and raises when it is broken; leaving ends the watch.
 
     `objections` may refuse a policy that loads, because it does not fit what only the caller knows (the catalogs);
-    `on_change` and `on_broken` are told afterwards, for the audit trail.
+    `on_change` (before the new policy is in force) and `on_broken` put it on the audit trail: when one of them raises,
+    the files are read again at the next poll.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class PolicyFolder(AbstractAsyncContextManager["PolicyFolder"]):
         self._on_broken = on_broken
         self._current: LoadedPolicy | None = None
         self._broken: tuple[str, ...] = ()
+        self._told: tuple[str, ...] = ()
         self._seen: Signature = {}
         self._watch: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
@@ -155,10 +157,9 @@ class PolicyFolder(AbstractAsyncContextManager["PolicyFolder"]):
             try:
                 seen = await asyncio.to_thread(signature_of, self._folder)
                 new = await asyncio.to_thread(self._load, old)
-                self._seen = seen
             except PolicyBroken as broken:
-                self._seen = seen
                 await self._broke(tuple(str(finding) for finding in broken.findings))
+                self._seen = seen
                 return False
             except FolderUnsettled as unsettled:
                 await self._broke((str(unsettled),))
@@ -166,12 +167,14 @@ class PolicyFolder(AbstractAsyncContextManager["PolicyFolder"]):
             except OSError as error:
                 await self._broke((f"{self._folder.name}: cannot be read ({type(error).__name__})",))
                 return False
-            self._broken = ()
+            self._broken = self._told = ()
             if new is not old:
-                self._current = new
-                _log.info("policy_activated", version=new.version, rules=new.rule_count)
+                # On the trail before it is in force; when that fails the old policy stays until the next poll.
                 if self._on_change is not None:
                     await self._on_change(old, new)
+                self._current = new
+                _log.info("policy_activated", version=new.version, rules=new.rule_count)
+            self._seen = seen
             return True
 
     def _load(self, old: LoadedPolicy | None) -> LoadedPolicy:
@@ -185,12 +188,12 @@ class PolicyFolder(AbstractAsyncContextManager["PolicyFolder"]):
         return new
 
     async def _broke(self, lines: tuple[str, ...]) -> None:
-        news = lines != self._broken
         self._broken = lines
-        if news:
+        if lines != self._told:
             _log.error("policy_broken", findings=len(lines))
             if self._on_broken is not None:
                 await self._on_broken(lines)
+            self._told = lines
 
     async def _run(self) -> None:
         while True:

@@ -111,17 +111,35 @@ async def test_what_only_the_caller_knows_can_refuse_a_policy(tmp_path: Path) ->
         assert policies.broken == ("data/shop.yaml:1:1: no such table",)
 
 
-async def test_a_listener_that_fails_does_not_end_the_watch(tmp_path: Path) -> None:
-    calls: list[str] = []
+async def test_a_policy_is_in_force_once_it_is_on_record_and_the_watch_goes_on_until_it_is(tmp_path: Path) -> None:
+    in_force: list[tuple[int | None, int | None]] = []
 
-    async def on_change(old: LoadedPolicy, new: LoadedPolicy) -> None:
-        calls.append(new.version)
-        raise OSError("the trail is full")
+    async def on_change(_old: LoadedPolicy, _new: LoadedPolicy) -> None:
+        in_force.append(policies.current.limits("shop"))
+        if len(in_force) < 3:
+            raise OSError("the trail is full")
 
     async with PolicyFolder(written(tmp_path), CONNECTIONS, interval_s=0.02, on_change=on_change) as policies:
-        for limit in (1, 2):
-            (tmp_path / "data" / "shop.yaml").write_text(f"max_rows: {limit}\n")
-            await until(lambda limit=limit: policies.current.limits("shop") == (limit, None) and len(calls) == limit)
+        (tmp_path / "data" / "shop.yaml").write_text("max_rows: 1\n")
+        await until(lambda: policies.current.limits("shop") == (1, None))
+        assert in_force == [(None, None)] * 3
+
+
+async def test_a_broken_folder_is_told_until_it_is_on_record_and_then_no_more(tmp_path: Path) -> None:
+    told: list[int] = []
+
+    async def on_broken(lines: Sequence[str]) -> None:
+        told.append(len(lines))
+        if len(told) < 3:
+            raise OSError("the trail is full")
+
+    async with PolicyFolder(written(tmp_path), CONNECTIONS, interval_s=0.02, on_broken=on_broken) as policies:
+        (tmp_path / "policy.csv").write_text("p, nobody")
+        await until(lambda: len(told) == 3)
+        assert policies.broken
+        (tmp_path / "policy.csv").write_text("p, nobody")
+        await policies.reload()
+        assert len(told) == 3
 
 
 def test_hidden_files_and_backups_are_no_policy_files(tmp_path: Path) -> None:
