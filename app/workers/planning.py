@@ -2,28 +2,36 @@
 
 import asyncio
 import multiprocessing
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, TypeVar
 
 from app.policy.decision import TableView
 from app.sql.statement import ParamTypes, Refusal, Rewritten, SqlGuard, SqlRefused, Statement
 from connectors.contract import Catalog, Dialect, TableKey
 
+_Result = TypeVar("_Result")
+
 START_TIMEOUT_S = 30.0
-_KEPT_STATEMENTS = 64
+_KEPT_STATEMENTS = 8
 _KEPT_CATALOGS = 16
 
 
 class WorkerLost(Exception):  # noqa: N818
-    """The process died or had to be killed while it worked."""
+    """The process had to be killed while it worked."""
+
+
+class WorkerDied(WorkerLost):
+    """The process ended by itself, perhaps by no fault of the statement."""
 
 
 class PlanningWorker:
     """One process at a time; requests take turns. `timeout_s` bounds one inspect or rewrite, then the process is
-    killed and the next request gets a new one. Fills gateway.planning.HeavyPlanning."""
+    killed and the next request gets a new one. A request that is cancelled ends its turn all the same, in the
+    background: clients that come and go cannot keep the process restarting. Fills gateway.planning.HeavyPlanning."""
 
     def __init__(self, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -32,32 +40,20 @@ class PlanningWorker:
         self._process: SpawnProcess | None = None
         self._pipe: Pipe | None = None
         self._generation = 0
-        self._sent_catalogs: set[str] = set()
+        self._sent_catalogs: dict[str, bool] = {}
+        """The worker's own store, mirrored."""
         self._next_token = 0
 
     async def inspect(self, guard: SqlGuard, text: str, params: ParamTypes, catalog: Catalog) -> Statement:
-        async with self._turn:
-            await self._ensure()
-            self._next_token += 1
-            token = (self._generation, self._next_token)
-            statement = await self._inspect(token, guard.dialect, text, dict(params), catalog)
-            # The text travels with the token: a statement whose worker was lost in between is inspected again.
-            return replace(statement, tree=(token, text, dict(params)))
+        return await self._alone(lambda: self._inspected(guard.dialect, text, dict(params), catalog))
 
     async def rewrite(
         self, guard: SqlGuard, statement: Statement, views: Mapping[TableKey, TableView], catalog: Catalog
     ) -> Rewritten:
-        token, text, params = statement.tree
-        async with self._turn:
-            await self._ensure()
-            answer = await self._ask(("rewrite", token, dict(views), catalog.version))
-            if answer == "unknown":
-                await self._inspect(token, guard.dialect, text, params, catalog)
-                answer = await self._ask(("rewrite", token, dict(views), catalog.version))
-            assert isinstance(answer, Rewritten)
-            return answer
+        return await self._alone(lambda: self._rewritten(guard.dialect, statement.tree, dict(views), catalog))
 
     async def aclose(self) -> None:
+        self._kill_soon()
         async with self._turn:
             await asyncio.to_thread(self._kill)
 
@@ -66,18 +62,58 @@ class PlanningWorker:
         async with self._turn:
             await self._ensure()
 
+    async def _alone(self, work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+        """Raises SqlRefused as the guard did, or because the worker had to be given up."""
+        await self._turn.acquire()
+        task = asyncio.ensure_future(self._twice(work))
+        task.add_done_callback(self._end_turn)
+        return await asyncio.shield(task)
+
+    def _end_turn(self, task: "asyncio.Task[Any]") -> None:
+        self._turn.release()
+        if not task.cancelled():
+            # Asked for, so that the outcome of a request that was cancelled is nobody's unhandled exception.
+            task.exception()
+
+    async def _twice(self, work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+        try:
+            try:
+                await self._ensure()
+                return await work()
+            except WorkerDied:
+                await self._ensure()
+                return await work()
+        except WorkerLost as lost:
+            raise SqlRefused(
+                Refusal.TOO_COMPLEX,
+                f"Understanding this statement took longer than {self._timeout_s:g} s: split it into smaller ones.",
+            ) from lost
+
+    async def _inspected(self, dialect: Dialect, text: str, params: ParamTypes, catalog: Catalog) -> Statement:
+        self._next_token += 1
+        token = (self._generation, self._next_token)
+        statement = await self._inspect(token, dialect, text, params, catalog)
+        # The text travels with the token: a statement whose worker was lost in between is inspected again.
+        return replace(statement, tree=(token, text, params))
+
+    async def _rewritten(
+        self, dialect: Dialect, tree: Any, views: Mapping[TableKey, TableView], catalog: Catalog
+    ) -> Rewritten:
+        token, text, params = tree
+        answer = await self._ask(("rewrite", token, views, catalog.version))
+        if answer == "unknown":
+            await self._inspect(token, dialect, text, params, catalog)
+            answer = await self._ask(("rewrite", token, views, catalog.version))
+        assert isinstance(answer, Rewritten)
+        return answer
+
     async def _inspect(
         self, token: tuple[int, int], dialect: Dialect, text: str, params: ParamTypes, catalog: Catalog
     ) -> Statement:
         if catalog.version not in self._sent_catalogs:
             await self._ask(("catalog", catalog))
-            self._sent_catalogs.add(catalog.version)
+            _keep(self._sent_catalogs, catalog.version, True, _KEPT_CATALOGS)
         answer = await self._ask(("inspect", token, dialect, text, params, catalog.version))
-        if answer == "unknown":
-            self._sent_catalogs.discard(catalog.version)
-            await self._ask(("catalog", catalog))
-            self._sent_catalogs.add(catalog.version)
-            answer = await self._ask(("inspect", token, dialect, text, params, catalog.version))
         assert isinstance(answer, Statement)
         return answer
 
@@ -101,20 +137,8 @@ class PlanningWorker:
         ours.recv()
 
     async def _ask(self, request: tuple[Any, ...]) -> Any:
-        """Raises SqlRefused as the guard did, or because the worker had to be given up."""
-        exchange = asyncio.ensure_future(asyncio.to_thread(self._exchange, request))
-        try:
-            answer = await asyncio.shield(exchange)
-        except asyncio.CancelledError:
-            # The pipe must not be left with an answer nobody took: this worker is done for.
-            self._kill_soon()
-            await asyncio.wait([exchange])
-            raise
-        except WorkerLost as lost:
-            raise SqlRefused(
-                Refusal.TOO_COMPLEX,
-                f"Understanding this statement took longer than {self._timeout_s:g} s: split it into smaller ones.",
-            ) from lost
+        """Raises SqlRefused as the guard did, WorkerLost."""
+        answer = await asyncio.to_thread(self._exchange, request)
         if isinstance(answer, SqlRefused):
             raise answer
         if isinstance(answer, _Fault):
@@ -124,14 +148,14 @@ class PlanningWorker:
     def _exchange(self, request: tuple[Any, ...]) -> Any:
         pipe = self._pipe
         if pipe is None:
-            raise WorkerLost
+            raise WorkerDied
         try:
             pipe.send(request)
             if pipe.poll(self._timeout_s):
                 return pipe.recv()
         except (EOFError, OSError) as error:
             self._kill()
-            raise WorkerLost from error
+            raise WorkerDied from error
         self._kill()
         raise WorkerLost
 
@@ -160,6 +184,8 @@ def serve(pipe: Pipe) -> None:
     """The process's main loop. It holds no secret, no connection and no token; it ends with its parent's pipe."""
     from app.sql.guards import GUARDS
 
+    # The terminal's interrupt is for the gateway, which ends its worker itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     catalogs: dict[str, Catalog] = {}
     statements: dict[tuple[int, int], Statement] = {}
     pipe.send("ready")
