@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import yaml
 from joserfc.jwk import ECKey
 
 from app.audit.batch import Batch, batches
 from app.identity.demo_issuer import DemoKey, mint
+from app.store.trail_verify import verify_directory
 from tests.running import Running
 from tests.servers import PostgresServer, free_port
 
@@ -288,6 +290,13 @@ def assert_verifies(audit: Path) -> str:
     return done.stdout
 
 
+def assert_all_signed(audit: Path) -> None:
+    """As `douane audit verify`, in this process; and the last checkpoint covers the last entry."""
+    report = verify_directory(audit)
+    assert report.sound, str(report)
+    assert [log.uncovered for log in report.logs] == [0]
+
+
 def entries(audit: Path) -> list[dict[str, Any]]:
     """What is in the log's journal, by index."""
     with (audit / "0" / "journal").open("rb") as file:
@@ -314,6 +323,54 @@ class Got:
         assert entry["status"] == self.status
         assert entry["bytes"] == len(self.body)
         return entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What every refusal must be, whatever broke."""
+
+    status: int
+    code: str
+
+    def assert_is(self, answer: httpx2.Response) -> dict[str, Any]:
+        assert (answer.status_code, answer.json().get("code")) == (self.status, self.code), answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "rows" not in answer.json()
+        if self.status == 503:
+            assert int(answer.headers["retry-after"]) > 0
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+class InBackground:
+    """One request that the test does not wait for yet."""
+
+    def __init__(self, ask_it: Callable[[], httpx2.Response]) -> None:
+        self._answer: httpx2.Response | Exception | None = None
+
+        def run() -> None:
+            try:
+                self._answer = ask_it()
+            except Exception as error:
+                self._answer = error
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+
+    def answer(self) -> httpx2.Response:
+        self._thread.join(timeout=60)
+        assert isinstance(self._answer, httpx2.Response), repr(self._answer)
+        return self._answer
+
+
+def running_statements(pg: PostgresServer) -> int:
+    """Of the gateway, on the server."""
+    return int(
+        pg.psql(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE usename = 'reader' AND state = 'active' AND query ILIKE '%people%'"
+        )
+    )
 
 
 class Load:

@@ -1,0 +1,105 @@
+"""No room for the audit log: nothing is released until there is room again, and then the service goes on by itself."""
+
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fault_site import Gateway, Got, Issuer, Load, Problem, Site, assert_all_signed, until
+
+STATEMENT = "SELECT id, email, code FROM people WHERE id < {n}"
+BALLAST_BYTES = 4096
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def full_disk(gateway: Gateway) -> Callable[[], None]:
+    ballast = gateway.audit / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        size = BALLAST_BYTES * 256
+        while size >= BALLAST_BYTES:
+            try:
+                file.write(b"x" * size)
+            except OSError:
+                size //= 2
+    return ballast.unlink
+
+
+def no_larger_files(gateway: Gateway) -> Callable[[], None]:
+    pid = gateway.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    size = (gateway.audit / "0" / "journal").stat().st_size
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
+
+    def allow() -> None:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+    return allow
+
+
+def assert_nothing_is_released_until_there_is_room(
+    site: Site, shortage: Callable[[Gateway], Callable[[], None]]
+) -> None:
+    unrecorded = Problem(status=503, code="audit_unavailable")
+    with site.run() as gateway:
+        with Load(gateway, 6, [("lite", STATEMENT)]) as load:
+            load.wait_for(50)
+            make_room = shortage(gateway)
+            until(lambda: any(answer.status == 503 for answer in load.answers), what="the log is full")
+            until(lambda: not gateway.ready(), what="readiness says so")
+            for _ in range(3):
+                problem = unrecorded.assert_is(gateway.query("ana", "SELECT email FROM people", connection="lite"))
+                assert "receipt" not in problem
+                unrecorded.assert_is(gateway.query("ana", "DROP TABLE people", connection="lite"))
+                unrecorded.assert_is(gateway.query("ana", "DELETE FROM people WHERE id = 1", connection="lite"))
+            with gateway.client() as client:
+                unrecorded.assert_is(client.get("/v1/me"))
+                assert client.get("/readyz").json()["audit"] is False
+                assert client.get("/healthz").status_code == 200
+                assert client.get("/metrics").status_code == 200
+            make_room()
+            until(gateway.ready, what="readiness comes back")
+            so_far = len(load.answers)
+            load.wait_for(so_far + 50)
+        assert {answer.status for answer in load.answers[so_far + 12 :]} == {200}
+        log = gateway.logged()
+        assert {answer.status for answer in load.answers} == {200, 503}
+        for answer in load.answers:
+            if answer.status == 200:
+                answer.on_record(log)
+            else:
+                assert b"mail.example" not in answer.body
+                assert b"receipt" not in answer.body
+        answer = gateway.query("ana", "DELETE FROM people WHERE id = 1", connection="lite")
+        assert answer.status_code == 202
+        Got(status=202, body=answer.content).on_record(gateway.logged())
+        with gateway.client(headers=gateway.auth("ana")) as client:
+            stored = client.get("/v1/approvals").json()["approvals"]
+        assert [approval["approval_id"] for approval in stored] == [answer.json()["approval_id"]]
+        assert gateway.stop() == 0
+    assert_all_signed(site.audit)
+
+
+def test_a_full_audit_disk_stops_every_answer_until_there_is_room(tmp_path: Path, issuer: Issuer) -> None:
+    with small_disk(tmp_path / "audit") as disk:
+        site = Site(folder=tmp_path / "site", issuer=issuer, audit_dir=disk)
+        assert_nothing_is_released_until_there_is_room(site, full_disk)
+
+
+def test_a_journal_that_may_not_grow_stops_every_answer_until_it_may(tmp_path: Path, issuer: Issuer) -> None:
+    site = Site(folder=tmp_path / "site", issuer=issuer)
+    assert_nothing_is_released_until_there_is_room(site, no_larger_files)
