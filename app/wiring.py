@@ -183,6 +183,7 @@ def _health(parts: Parts) -> Health:
         policy=not parts.policies.broken,
         issuers=tuple(parts.verifier.ready().values()),
         connections=tuple(_known(parts).values()),
+        policy_problems=tuple(parts.policies.broken),
     )
 
 

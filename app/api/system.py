@@ -33,17 +33,21 @@ class Health:
     policy: bool
     issuers: Sequence[bool]
     connections: Sequence[bool]
+    policy_problems: Sequence[str] = ()
+    """file:line:column and what is wrong there; for operators' networks only."""
 
     @property
     def ready(self) -> bool:
         """Requests can be answered at all: they can be recorded, and somebody can sign in."""
         return self.audit and any(self.issuers)
 
-    def document(self) -> dict[str, Any]:
-        """Counts, not names: who asks here showed no token."""
+    def document(self, *, operator: bool) -> dict[str, Any]:
+        """Counts, not names, for who asks here showed no token; an operator also reads what is wrong with the policy."""
         notes = []
         if not self.policy:
             notes.append("The newest policy files did not load, the ones before are in force: see the log.")
+        if operator:
+            notes += self.policy_problems
         if not self.audit:
             notes.append("The audit log cannot be written: nothing is released.")
         return {
@@ -59,7 +63,7 @@ class Health:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surface:
     """What the system routes show. `metadata` is served below `metadata_path`; `login` (the demo's issuer) is mounted
-    at `login_path`; metrics go to loopback and to the networks of `metrics_from` only, as they name connections."""
+    at `login_path`; metrics and policy problems go to loopback and to the networks of `metrics_from` only."""
 
     document: Callable[[], Mapping[str, Any]]
     agents: Callable[[], Mapping[str, Any]]
@@ -84,15 +88,18 @@ def add_system_routes(app: FastAPI, surface: Surface, problems: Problems, trace:
     async def healthz(_: Request) -> Response:
         return json({"status": "ok"})
 
-    async def readyz(_: Request) -> Response:
-        health = surface.health()
-        return json(health.document(), 200 if health.ready else 503)
-
     networks = [ip_network(network) for network in ("127.0.0.0/8", "::1/128", *surface.metrics_from)]
 
-    async def metrics(request: Request) -> Response:
+    def from_operator(request: Request) -> bool:
         peer = None if request.client is None else ip_address(request.client.host)
-        if peer is None or not any(peer in network for network in networks):
+        return peer is not None and any(peer in network for network in networks)
+
+    async def readyz(request: Request) -> Response:
+        health = surface.health()
+        return json(health.document(operator=from_operator(request)), 200 if health.ready else 503)
+
+    async def metrics(request: Request) -> Response:
+        if not from_operator(request):
             raise HTTPException(404)
         return Response(surface.metrics(), headers=_HEADERS, media_type=METRICS_TYPE)
 

@@ -190,7 +190,7 @@ class PolicyFolder(AbstractAsyncContextManager["PolicyFolder"]):
     async def _broke(self, lines: tuple[str, ...]) -> None:
         self._broken = lines
         if lines != self._told:
-            _log.error("policy_broken", findings=len(lines))
+            _log.error("policy_broken", findings=len(lines), problems=list(lines))
             if self._on_broken is not None:
                 await self._on_broken(lines)
             self._told = lines
