@@ -42,7 +42,7 @@ class Health:
         return self.audit and any(self.issuers)
 
     def document(self, *, operator: bool) -> dict[str, Any]:
-        """Counts, not names, for who asks here showed no token; an operator also reads what is wrong with the policy."""
+        """Counts, not names, for who asks here showed no token; an operator also reads what is wrong."""
         notes = []
         if not self.policy:
             notes.append("The newest policy files did not load, the ones before are in force: see the log.")
