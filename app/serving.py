@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from math import ceil
 from typing import Any
 
 import uvicorn
@@ -101,6 +102,7 @@ def _options(drain_s: float) -> dict[str, Any]:
         "server_header": False,
         "date_header": False,
         "proxy_headers": False,
-        "timeout_graceful_shutdown": int(drain_s) or None,
+        # 0 is a limit too: None would wait for ever.
+        "timeout_graceful_shutdown": ceil(drain_s),
         "backlog": 2048,
     }

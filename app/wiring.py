@@ -39,6 +39,7 @@ from app.telemetry.trace import trace_of
 
 DOCS_URL = "https://douane.dev/errors"
 APPROVAL_LIFETIME_S = 24 * 3600
+LAST_ENTRIES_WAIT_S = 5.0
 GC_THRESHOLDS = (20_000, 20, 20)
 """Requests leave next to no cycles: the interpreter's default of 700 new objects looks for them several times each."""
 
@@ -63,7 +64,11 @@ async def gateway(settings: Settings, demo_parts: DemoParts | None = None) -> As
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
-            yield door
+            try:
+                yield door
+            finally:
+                # Requests that the server cancelled have their entries to make while there is a log.
+                await door.emptied(LAST_ENTRIES_WAIT_S)
     except TrailUnavailable as unavailable:
         raise StartRefused([f"audit.dir: {unavailable}"]) from unavailable
     except StoreUnavailable as unavailable:
@@ -208,7 +213,8 @@ def _trace(header: bytes | None) -> str:
 
 def application(*, public_url: str, openid_url: str | None) -> tuple[FastAPI, dict[str, Any]]:
     """The FastAPI app with every endpoint declared, and its document."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    # No redirects to paths with or without a slash: they would send the client to whatever its Host header says.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     declare(app)
     version = installed_version("douane")
     return app, full_document(app, version=version, public_url=public_url, openid_url=openid_url)
@@ -233,6 +239,10 @@ def _new_approval(caller: Caller, command: QueryCommand, plan: Plan, now: float)
     )
 
 
+def _as_header(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
 def _entrance(settings: Settings) -> Entrance:
     public = urlsplit(settings.server.public_url)
     hosts = {public.hostname or "", "127.0.0.1", "localhost", "[::1]", settings.server.host}
@@ -241,7 +251,7 @@ def _entrance(settings: Settings) -> Entrance:
     for host in ("127.0.0.1", "localhost"):
         origins.add(f"http://{host}:{settings.server.port}")
     return Entrance(
-        hosts=frozenset(host.lower() for host in hosts if host),
+        hosts=frozenset(_as_header(host.lower()) for host in hosts if host),
         origins=frozenset(origins),
         max_body_bytes=settings.limits.max_body_bytes,
         max_url_bytes=settings.limits.max_url_bytes,

@@ -6,6 +6,7 @@ declared as FastAPI routes all the same (app.api.operations): one source makes t
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,7 @@ class Door:
             self._routes.setdefault(len(template), []).append((template, methods))
         self.in_flight = 0
         """Data requests that have come in and not been answered yet."""
+        self._empty: asyncio.Event | None = None
         self._nowhere = Operation(name="unknown", scopes=frozenset(), use_case=_never)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,6 +102,15 @@ class Door:
             await self._pass(scope, receive, send, headers, wired, path_args, refused)
         finally:
             self.in_flight -= 1
+            if self._empty is not None and not self.in_flight:
+                self._empty.set()
+
+    async def emptied(self, timeout_s: float) -> None:
+        """Ends when no data request is under way any more, or when waiting longer helps nobody."""
+        if self.in_flight:
+            self._empty = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), timeout_s)
 
     async def _pass(
         self,
@@ -180,6 +191,8 @@ class Door:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > self._entrance.max_headers_bytes:
             return HeadersTooLarge(f"The limit is {self._entrance.max_headers_bytes} bytes of headers.")
         host = headers.get(b"host", b"").decode("latin-1").lower()
+        if len(headers) != len(scope["headers"]) and (twice := _sent_twice(scope["headers"])):
+            return HostNotAllowed(f"The header {twice} came twice: send it once.")
         if _hostname(host) not in self._entrance.hosts:
             return HostNotAllowed("This host name is not served here: use the public URL of the gateway.")
         origin = headers.get(b"origin")
@@ -272,6 +285,12 @@ def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     if scheme.lower() != "bearer" or not token:
         return None
     return token
+
+
+def _sent_twice(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """A header that must not have two readings: which one counts would depend on who reads."""
+    names = [name for name, _ in headers]
+    return next((name.decode("ascii") for name in (b"host", b"origin", b"content-type") if names.count(name) > 1), None)
 
 
 def _hostname(host: str) -> str:

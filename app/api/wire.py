@@ -144,7 +144,8 @@ class ExplainAnswer(BaseModel):
     masks: list[str]
     row_filtered: bool
     estimated_rows: Annotated[
-        int | None, Field(description="The planner's estimate; null where it would tell of rows you may not see.")
+        int | None,
+        Field(description="The planner's estimate; null where it would tell of rows or values hidden from you."),
     ] = None
     code: str | None = None
     detail: str | None = None

@@ -78,6 +78,8 @@ class Plan:
     max_rows: int | None
     max_bytes: int | None
     row_filtered: bool
+    masked: bool
+    """Some column of some table touched is masked, whether or not the statement names it."""
     policy_version: str
     columns_json: dict[tuple[ResultColumn, ...], bytes] = field(default_factory=dict, compare=False)
 
@@ -245,6 +247,7 @@ class Planner:
             max_rows=_least(view.max_rows for view in views),
             max_bytes=_least(view.max_bytes for view in views),
             row_filtered=any(view.row_filter is not None for view in views),
+            masked=any(column.mask is not None for view in views for column in view.columns),
             policy_version=snapshot.version,
         )
         if family is not None and rewritten is not None and not large and connection.shapes is not None:

@@ -105,7 +105,9 @@ class Query:
     async def run(self, caller: Caller, command: QueryCommand, record: Record) -> Answer:
         if command.idempotency_key is None:
             return await self._run(caller, command, record, None)
-        request = [command.sql, dict(command.params), command.unmask, command.purpose]
+        request = [
+            command.sql, dict(command.params), command.unmask, command.purpose, command.max_rows, command.cursor
+        ]  # fmt: skip
         with self._idempotency.use(
             caller, "query_sql", command.connection, command.idempotency_key, request
         ) as remembered:
@@ -146,8 +148,8 @@ class Query:
         denied = isinstance(plan.decision, Deny)
         rewritten = None if denied or plan.rewritten is None else plan.rewritten.sql
         estimate = None
-        # The planner counts rows that a row filter hides, so a filtered table gives no estimate.
-        if rewritten is not None and not plan.row_filtered:
+        # The planner counts rows that a row filter hides and distinct values that a mask hides: no estimate there.
+        if rewritten is not None and not plan.row_filtered and not plan.masked:
             estimate = await self._estimate(connection, command, plan)
         return json_answer(
             200,
@@ -276,6 +278,9 @@ class Query:
             raise InvalidRequest("An approval cannot be bound to this request: it holds " + str(error) + ".") from error
         record.approval_id = approval.approval_id
         record.outcome = "pending_approval"
+        if remembered is not None:
+            # Before it is stored: a client that leaves while it is stored must find it when it comes back.
+            remembered.approval_id = approval.approval_id
         # The intent is on the trail before the approval exists: nothing that can be approved is unrecorded.
         await self._intend(record)
         try:
@@ -284,8 +289,6 @@ class Query:
             raise ApprovalsUnavailable(
                 "The request needs an approval, which cannot be stored right now: retry later.", retry_after_s=5
             ) from error
-        if remembered is not None:
-            remembered.approval_id = approval.approval_id
         return self._pending(approval, plan)
 
     async def _asked_before(self, remembered: Remembered | None) -> Approval | None:
