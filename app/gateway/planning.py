@@ -16,6 +16,8 @@ from app.gateway.lens import Lens
 from app.gateway.lenses import Lenses, Look
 from app.gateway.lru import Lru
 from app.gateway.parameters import param_types
+from app.gateway.record import rule_ids
+from app.gateway.rows import RowEncoder
 from app.gateway.shapes import Family, ShapeCache, remember, rendered
 from app.gateway.turns import Turns
 from app.policy.caller import Caller
@@ -29,7 +31,7 @@ from app.sql.statement import (
     SqlGuard,
     Statement,
 )
-from connectors.contract import Catalog, ResultColumn, TableKey
+from connectors.contract import Catalog, Limits, ResultColumn, TableKey
 
 INLINE_BYTES = 2_000
 """Longer statements are planned in a killable worker: parsing is super-linear and must not hold the loop."""
@@ -81,19 +83,26 @@ class Plan:
     masked: bool
     """Some column of some table touched is masked, whether or not the statement names it."""
     policy_version: str
-    columns_json: dict[tuple[ResultColumn, ...], bytes] = field(default_factory=dict, compare=False)
+    rule_names: tuple[str, ...]
+    """The rules that the decision rests on, as the audit trail names them."""
+    openings: dict[tuple[ResultColumn, ...], tuple[bytes, RowEncoder]] = field(default_factory=dict, compare=False)
+    limits: dict[int | None, Limits] = field(default_factory=dict, compare=False)
+    """By the rows that a request wants at most; filled by the use case."""
 
-    def columns(self, columns: tuple[ResultColumn, ...]) -> bytes:
-        """The `columns` member as JSON: name, type, label, mask; computed once per plan and shape of result."""
-        known = self.columns_json.get(columns)
+    def opening(self, columns: tuple[ResultColumn, ...], *, dynamic: bool) -> tuple[bytes, RowEncoder]:
+        """What an answer begins with (columns: name, type, label, mask), and the encoder of its rows; made once per
+        plan and shape of result."""
+        known = self.openings.get(columns)
         if known is None:
-            known = orjson.dumps(
+            described = orjson.dumps(
                 [_column(c, output) for c, output in zip(columns, self._outputs(columns), strict=True)]
             )
-            if len(self.columns_json) >= MAX_RESULT_SHAPES:
+            if len(self.openings) >= MAX_RESULT_SHAPES:
                 # SQLite names a column after its expression, literals included.
-                self.columns_json.clear()
-            self.columns_json[columns] = known
+                self.openings.clear()
+            opening = b'{"status":"completed","columns":' + described + b',"rows":['
+            known = (opening, RowEncoder(columns, dynamic=dynamic))
+            self.openings[columns] = known
         return known
 
     def _outputs(self, columns: tuple[ResultColumn, ...]) -> tuple[OutputColumn, ...]:
@@ -249,6 +258,7 @@ class Planner:
             row_filtered=any(view.row_filter is not None for view in views),
             masked=any(column.mask is not None for view in views for column in view.columns),
             policy_version=snapshot.version,
+            rule_names=rule_ids(decision.rules),
         )
         if family is not None and rewritten is not None and not large and connection.shapes is not None:
             template = connection.shapes.template(question.text, types, statement, rewritten, seen.view, seen.catalog)

@@ -1,10 +1,8 @@
 """query_sql and explain_sql: one statement from text to masked rows, or to the reason why not."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-
-import orjson
 
 from app.approval.approval import Approval
 from app.approval.digest import NotBindable
@@ -12,6 +10,7 @@ from app.gateway.answer import Answer, Spool, json_answer
 from app.gateway.connections import Catalogs, Connection
 from app.gateway.cursor import Cursors, digest_of_request
 from app.gateway.deciding import decide
+from app.gateway.envelope import PENDING_RETRY_S, Envelope, pending_document
 from app.gateway.errors import (
     AccessDenied,
     ApprovalsUnavailable,
@@ -30,7 +29,6 @@ from app.gateway.idempotency import IdempotencyKeys, Remembered
 from app.gateway.parameters import Binder
 from app.gateway.planning import Plan, Planner, Question
 from app.gateway.record import Record, rule_ids
-from app.gateway.rows import RowEncoder
 from app.policy.caller import Caller
 from app.policy.decision import Action, Allow, AskFirst, Deny, RuleRef
 from app.policy.snapshot import PolicySnapshot
@@ -38,11 +36,9 @@ from app.ports import Approvals, Policies, StoreUnavailable
 from app.sql.statement import Refusal, SqlRefused
 from connectors.contract import (
     ConnectorError,
-    Dialect,
     Fault,
     Limits,
     ReadOutcome,
-    ResultColumn,
     Runnable,
     Stopped,
 )
@@ -50,7 +46,7 @@ from connectors.contract import (
 _INVALID = frozenset({Refusal.SYNTAX, Refusal.PARAMETERS, Refusal.UNKNOWN_COLUMN, Refusal.TOO_LARGE})
 _STALE = frozenset({Fault.UNDEFINED_COLUMN, Fault.UNDEFINED_TABLE})
 ESTIMATE_TIMEOUT_S = 2.0
-PENDING_RETRY_S = 5
+MAX_LIMITS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +119,10 @@ class Query:
             case Deny(rules=rules, reason=reason):
                 raise AccessDenied(reason, rules=rules, suggestion=_suggestion(plan, command))
             case AskFirst(rules=rules):
-                record.effect, record.rules = "approve", rule_ids(rules)
+                record.effect, record.rules = "approve", plan.rule_names
                 return await self._ask(caller, command, plan, record, remembered)
             case Allow(rules=rules):
-                record.effect, record.rules = "allow", rule_ids(rules)
+                record.effect, record.rules = "allow", plan.rule_names
                 if plan.rewritten is None:
                     raise WritesNotRun(
                         "Policy allows this write, but this release runs reads only: a rule with effect approve "
@@ -144,7 +140,7 @@ class Query:
             record.effect = "deny"
             return json_answer(200, _refusal_explained(refused, snapshot.version))
         rules = plan.decision.rules
-        record.effect, record.rules = _effect(plan), rule_ids(rules)
+        record.effect, record.rules = _effect(plan), plan.rule_names
         denied = isinstance(plan.decision, Deny)
         rewritten = None if denied or plan.rewritten is None else plan.rewritten.sql
         estimate = None
@@ -196,7 +192,8 @@ class Query:
             return plan
         rows = None if plan.rewritten is None else await self._estimate(connection, command, plan)
         context = plan.context if rows is None else {**plan.context, "rows": rows}
-        return replace(plan, decision=decide(snapshot, caller, plan.wanted, context))
+        decision = decide(snapshot, caller, plan.wanted, context)
+        return replace(plan, decision=decision, rule_names=rule_ids(decision.rules))
 
     async def _estimate(self, connection: Connection, command: QueryCommand, plan: Plan) -> int | None:
         assert plan.rewritten is not None
@@ -229,23 +226,26 @@ class Query:
         skip = 0
         if command.cursor is not None:
             skip = self._cursors.read(_binding(caller, command), command.cursor)[0]
-        limits = _limits(connection, plan, command.max_rows)
-        if (cap := snapshot.limits(connection.name)) != (None, None):
-            limits = _narrowed(limits, *cap)
+        limits = plan.limits.get(command.max_rows)
+        if limits is None:
+            limits = _limits(connection, plan, command.max_rows)
+            if (cap := snapshot.limits(connection.name)) != (None, None):
+                limits = _narrowed(limits, *cap)
+            if len(plan.limits) >= MAX_LIMITS_KEPT:
+                plan.limits.clear()
+            plan.limits[command.max_rows] = limits
         statement = self._runnable(command, plan, skip_rows=skip)
         record.statement_run = statement.sql
         spool = Spool()
         try:
-            body = _Body(spool, plan, connection.connector.dialect)
-            outcome = await connection.connector.read(statement, limits, body.rows, body.columns)
-            if not body.opened:
-                body.columns(outcome.columns)
+            envelope = Envelope(spool, plan, connection.connector.dialect)
+            outcome = await connection.connector.read(statement, limits, envelope.rows, envelope.columns)
             _require_a_row(outcome, limits)
             record.rows = outcome.row_count
             cursor = None
             if outcome.stopped is not None:
                 cursor = self._cursors.issue(_binding(caller, command), [skip + outcome.row_count])
-            spool.add(_closing(outcome.row_count, outcome.stopped, cursor, plan, limits))
+            envelope.close(outcome, cursor, limits)
         except ConnectorError as error:
             spool.close()
             if error.fault in _STALE:
@@ -305,50 +305,9 @@ class Query:
         url = f"{self._public_url}/v1/approvals/{approval.approval_id}"
         return json_answer(
             202,
-            {
-                "status": "pending_approval",
-                "columns": [],
-                "rows": [],
-                "row_count": 0,
-                "truncated": False,
-                "next_cursor": None,
-                "approval_id": approval.approval_id,
-                "approval_url": url,
-                "session_id": None,
-                "policy_version": plan.policy_version,
-                "retry_after_seconds": PENDING_RETRY_S,
-                "notice": "Nothing ran. A human has to approve this first: call get_approval with "
-                f"approval_id {approval.approval_id} to see its state (expires {approval.expires_at}).",
-            },
+            pending_document(approval, url, plan),
             headers={"location": url, "retry-after": str(PENDING_RETRY_S)},
         )
-
-
-class _Body:
-    """Builds the envelope around the rows while they are read."""
-
-    __slots__ = ("_dialect", "_encoder", "_plan", "_spool", "_started", "opened")
-
-    def __init__(self, spool: Spool, plan: Plan, dialect: Dialect) -> None:
-        self._spool = spool
-        self._plan = plan
-        self._dialect = dialect
-        self._encoder: RowEncoder | None = None
-        self._started = False
-        self.opened = False
-
-    def columns(self, columns: tuple[ResultColumn, ...]) -> None:
-        self._encoder = RowEncoder(columns, dynamic=self._dialect is Dialect.SQLITE)
-        self._spool.add(b'{"status":"completed","columns":' + self._plan.columns(columns) + b',"rows":[')
-        self.opened = True
-
-    def rows(self, rows: Sequence[Sequence[Any]]) -> int:
-        assert self._encoder is not None
-        encoded = self._encoder.encode(rows)
-        if encoded:
-            self._spool.add(b"," + encoded if self._started else encoded)
-            self._started = True
-        return len(encoded)
 
 
 def _require_a_row(outcome: ReadOutcome, limits: Limits) -> None:
@@ -357,34 +316,6 @@ def _require_a_row(outcome: ReadOutcome, limits: Limits) -> None:
             f"The first row alone is larger than the {limits.max_bytes} bytes an answer may have: select fewer "
             "columns, or less of them with substr()."
         )
-
-
-def _closing(rows: int, stopped: Stopped | None, cursor: str | None, plan: Plan, limits: Limits) -> bytes:
-    notice = None
-    if stopped is Stopped.ROWS:
-        notice = (
-            f"Limit is {limits.max_rows} rows: narrow WHERE, aggregate, or repeat the request with next_cursor as "
-            "`cursor` for the rows that follow."
-        )
-    elif stopped is Stopped.BYTES:
-        notice = (
-            f"Limit is {limits.max_bytes} bytes: select fewer columns, narrow WHERE, or repeat the request with "
-            "next_cursor as `cursor` for the rows that follow."
-        )
-    rest = orjson.dumps(
-        {
-            "row_count": rows,
-            "truncated": stopped is not None,
-            "next_cursor": cursor,
-            "approval_id": None,
-            "approval_url": None,
-            "session_id": None,
-            "policy_version": plan.policy_version,
-            "retry_after_seconds": None,
-            "notice": notice,
-        }
-    )
-    return b"]," + rest[1:-1]
 
 
 def _limits(connection: Connection, plan: Plan, wanted_rows: int | None) -> Limits:

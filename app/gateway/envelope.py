@@ -1,0 +1,129 @@
+"""The one envelope of query answers, built around the rows while they are read."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from app.approval.approval import Approval
+from app.gateway.answer import Spool
+from app.gateway.planning import Plan
+from app.gateway.rows import RowEncoder
+from connectors.contract import Dialect, Limits, ReadOutcome, ResultColumn, Stopped
+
+PENDING_RETRY_S = 5
+
+_STORAGE_CLASSES: dict[type, str] = {int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB"}
+
+
+class Envelope:
+    """Writes into `spool`: columns, then rows batch by batch, then the closing members but for the receipt.
+
+    SQLite announces no types: there a column is named after the first value it shows.
+    """
+
+    __slots__ = ("_columns", "_dynamic", "_encoder", "_plan", "_spool", "_started")
+
+    def __init__(self, spool: Spool, plan: Plan, dialect: Dialect) -> None:
+        self._spool = spool
+        self._plan = plan
+        self._dynamic = dialect is Dialect.SQLITE
+        self._columns: tuple[ResultColumn, ...] = ()
+        self._encoder: RowEncoder | None = None
+        self._started = False
+
+    def columns(self, columns: tuple[ResultColumn, ...]) -> None:
+        self._columns = columns
+        if not self._dynamic:
+            self._open(columns)
+
+    def rows(self, rows: Sequence[Sequence[Any]]) -> int:
+        if self._encoder is None:
+            self._open(_typed(self._columns, rows))
+        assert self._encoder is not None
+        encoded = self._encoder.encode(rows)
+        if encoded:
+            self._spool.add(b"," + encoded if self._started else encoded)
+            self._started = True
+        return len(encoded)
+
+    def close(self, outcome: ReadOutcome, cursor: str | None, limits: Limits) -> None:
+        if self._encoder is None:
+            self._open(outcome.columns)
+        if outcome.stopped is None:
+            self._spool.add(b'],"row_count":%d,' % outcome.row_count + _whole(self._plan.policy_version))
+            return
+        rest = _members(
+            self._plan.policy_version,
+            row_count=outcome.row_count,
+            truncated=True,
+            next_cursor=cursor,
+            notice=_notice(outcome.stopped, limits),
+        )
+        self._spool.add(b"]," + orjson.dumps(rest)[1:-1])
+
+    def _open(self, columns: tuple[ResultColumn, ...]) -> None:
+        opening, self._encoder = self._plan.opening(columns, dynamic=self._dynamic)
+        self._spool.add(opening)
+
+
+def pending_document(approval: Approval, url: str, plan: Plan) -> dict[str, Any]:
+    """The body of a 202: what happened, and which call comes next."""
+    return {
+        "status": "pending_approval",
+        "columns": [],
+        "rows": [],
+        **_members(
+            plan.policy_version,
+            approval_id=approval.approval_id,
+            approval_url=url,
+            retry_after_seconds=PENDING_RETRY_S,
+            notice="Nothing ran. A human has to approve this first: call get_approval with "
+            f"approval_id {approval.approval_id} to see its state (expires {approval.expires_at}).",
+        ),
+    }
+
+
+@lru_cache(maxsize=64)
+def _whole(policy_version: str) -> bytes:
+    """The closing members of an answer that nothing cut, after row_count."""
+    members = _members(policy_version)
+    del members["row_count"]
+    return orjson.dumps(members)[1:-1]
+
+
+def _members(policy_version: str, **given: Any) -> dict[str, Any]:
+    return {
+        "row_count": 0,
+        "truncated": False,
+        "next_cursor": None,
+        "approval_id": None,
+        "approval_url": None,
+        "session_id": None,
+        "policy_version": policy_version,
+        "retry_after_seconds": None,
+        "notice": None,
+    } | given
+
+
+def _notice(stopped: Stopped, limits: Limits) -> str:
+    go_on = "or repeat the request with next_cursor as `cursor` for the rows that follow."
+    match stopped:
+        case Stopped.ROWS:
+            return f"Limit is {limits.max_rows} rows: narrow WHERE, aggregate, {go_on}"
+        case Stopped.BYTES:
+            return f"Limit is {limits.max_bytes} bytes: select fewer columns, narrow WHERE, {go_on}"
+
+
+def _typed(columns: tuple[ResultColumn, ...], rows: Sequence[Sequence[Any]]) -> tuple[ResultColumn, ...]:
+    return tuple(
+        column if column.type else replace(column, type=_type_of(row[place] for row in rows))
+        for place, column in enumerate(columns)
+    )
+
+
+def _type_of(values: Any) -> str:
+    first = next((value for value in values if value is not None), None)
+    return _STORAGE_CLASSES.get(type(first), "")
