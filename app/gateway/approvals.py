@@ -1,5 +1,6 @@
 """list_approvals and get_approval: what waits for a human, as its requester or an approver may see it."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,9 +69,11 @@ class ApprovalDesk:
         if len(found) > len(page):
             cursor = self._cursors.issue(binding, [page[-1].created_at, page[-1].approval_id])
         asked = {"limit": str(command.limit)} | ({} if command.state is None else {"state": command.state})
+        # Up to 200 statements and their parameters: too much for the loop.
+        documents = await asyncio.to_thread(lambda: [self._document(approval) for approval in page])
         return json_answer(
             200,
-            {"approvals": [self._document(approval) for approval in page], "next_cursor": cursor},
+            {"approvals": documents, "next_cursor": cursor},
             headers=next_link(f"{self._public_url}/v1/approvals", cursor, asked),
         )
 

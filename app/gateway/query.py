@@ -1,5 +1,6 @@
 """query_sql and explain_sql: one statement from text to masked rows, or to the reason why not."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,6 +47,8 @@ from connectors.contract import (
 _INVALID = frozenset({Refusal.SYNTAX, Refusal.PARAMETERS, Refusal.UNKNOWN_COLUMN, Refusal.TOO_LARGE})
 _STALE = frozenset({Fault.UNDEFINED_COLUMN, Fault.UNDEFINED_TABLE})
 ESTIMATE_TIMEOUT_S = 2.0
+MAX_BOUND_PARAMS_CHARS = 16_384
+"""Nobody reviews more, and a page of approvals has to stay small."""
 MAX_LIMITS_KEPT = 16
 
 
@@ -272,6 +275,11 @@ class Query:
         if known is not None:
             record.approval_id, record.outcome = known.approval_id, "pending_approval"
             return self._pending(known, plan)
+        if len(json.dumps(dict(command.params))) > MAX_BOUND_PARAMS_CHARS:
+            raise InvalidRequest(
+                f"A request that a human has to read may have at most {MAX_BOUND_PARAMS_CHARS} characters of `params` "
+                "as JSON: send less at once."
+            )
         try:
             approval = self._new_approval(caller, command, plan, self._now())
         except NotBindable as error:
