@@ -74,12 +74,17 @@ def signature_of(folder: Path) -> Signature:
 def _names(folder: Path) -> Iterator[str]:
     if not folder.is_dir():
         raise NotADirectoryError(f"policy folder {folder} does not exist")
-    for where, folders, files in os.walk(folder, followlinks=True):
+    for where, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
         below = Path(where).relative_to(folder)
         folders[:] = sorted(name for name in folders if _counts(name)) if len(below.parts) < MAX_DEPTH else []
         for name in sorted(files):
             if _counts(name):
                 yield (below / name).as_posix()
+
+
+def _raise(error: OSError) -> None:
+    # A folder that cannot be listed is not an empty one: without its files row filters would be gone.
+    raise error
 
 
 def _counts(name: str) -> bool:

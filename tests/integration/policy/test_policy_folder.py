@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -140,6 +142,37 @@ async def test_a_broken_folder_is_told_until_it_is_on_record_and_then_no_more(tm
         (tmp_path / "policy.csv").write_text("p, nobody")
         await policies.reload()
         assert len(told) == 3
+
+
+async def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -> None:
+    async with PolicyFolder(written(tmp_path), CONNECTIONS, interval_s=0.02) as policies:
+        (tmp_path / "data" / "shop.yaml").write_text("max_rows: 1\n")
+        await until(lambda: policies.current.limits("shop") == (1, None))
+        os.chmod(tmp_path / "data", 0)
+        try:
+            if os.access(tmp_path / "data", os.R_OK):
+                # Rights do not bind root: too few descriptors have the same effect, in a process of its own.
+                assert _version_without_descriptors(tmp_path) == "OSError"
+            else:
+                await until(lambda: bool(policies.broken))
+                assert policies.current.limits("shop") == (1, None)
+        finally:
+            os.chmod(tmp_path / "data", 0o700)
+
+
+def _version_without_descriptors(folder: Path) -> str:
+    program = (
+        "import os, resource, sys; from pathlib import Path; from app.store.policy_files import signature_of\n"
+        "listed = os.scandir\n"
+        "def scandir(path):\n"
+        "    if str(path).endswith('data'): resource.setrlimit(resource.RLIMIT_NOFILE, (0, 4096))\n"
+        "    return listed(path)\n"
+        "os.scandir = scandir\n"
+        "try: print(sorted(signature_of(Path(sys.argv[1]))))\n"
+        "except OSError: print('OSError')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def test_hidden_files_and_backups_are_no_policy_files(tmp_path: Path) -> None:
