@@ -1,0 +1,308 @@
+"""Statements from text to answer with the real guard and the real policy, on a large database that is not there."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.approval.approval import Approval
+from app.approval.digest import pending
+from app.gateway.answer import Answer
+from app.gateway.connections import Catalogs, Connection
+from app.gateway.cursor import Cursors
+from app.gateway.errors import IdempotencyMismatch, InvalidRequest, Overloaded, Refused
+from app.gateway.parameters import Binder
+from app.gateway.planning import Plan, Planner
+from app.gateway.query import Query, QueryCommand
+from app.gateway.record import Record, rule_ids
+from app.gateway.rows import exact
+from app.policy.caller import Caller
+from app.policy.connections import ConnectionKind
+from app.policy.load import load
+from app.secrets.mask_keys import NoMaskKeys
+from app.sql.guards import GUARDS
+from connectors.contract import (
+    Catalog,
+    Column,
+    Dialect,
+    Limits,
+    ReadOutcome,
+    ResultColumn,
+    Runnable,
+    Table,
+    TableKind,
+)
+from tests.gateway.fakes import caller
+
+MODEL = (Path(__file__).parents[2] / "policies" / "model.conf").read_bytes()
+MASKS = b"masks:\n  pii.*: null\n"
+DATA = b"default: allow\ntables:\n  main.people:\n    columns:\n      email: pii.email\n"
+RULES = """\
+p, client:cli, **, *, allow,
+p, user:ana, shop/main.*, select, allow,
+p, user:dee, shop/main.*, select, allow,
+p, user:dee, label:pii.email, unmask, allow,
+p, user:bob, shop/main.people, select, allow,
+p, user:ana, shop/main.t1, select, approve, rows > 100
+p, user:ana, shop/main.t2, delete, approve,
+p, *, shop/main.secrets, *, deny,
+"""
+
+
+def files(rules: str = RULES) -> dict[str, bytes]:
+    return {
+        "model.conf": MODEL,
+        "policy.csv": rules.encode(),
+        "masks.yaml": MASKS,
+        "data/shop.yaml": DATA,
+    }
+
+
+class Policies:
+    broken = ()
+
+    def __init__(self, rules: str = RULES) -> None:
+        self.current = load(files(rules), {"shop": ConnectionKind.SQL})
+
+
+def table(name: str, *columns: str) -> Table:
+    return Table(
+        schema="main",
+        name=name,
+        kind=TableKind.TABLE,
+        columns=tuple(Column(name=column, type="integer") for column in columns),
+    )
+
+
+TABLES = [table("people", "id", "email"), table("secrets", "id"), *(table(f"t{n}", "id") for n in range(200))]
+
+
+class Connector:
+    """Answers one row; `estimates` is what its planner says."""
+
+    dialect = Dialect.SQLITE
+
+    def __init__(self, version: str = "c1") -> None:
+        self.estimates: int | None = None
+        self.ran: list[str] = []
+        tables = {each.key: each for each in TABLES}
+        self._catalog = Catalog(dialect=Dialect.SQLITE, version=version, server_version=3040001, tables=tables)
+
+    def catalog(self) -> Catalog:
+        return self._catalog
+
+    async def read(
+        self, statement: Runnable, limits: Limits, sink: Any, on_columns: Callable[..., None] | None = None
+    ) -> ReadOutcome:
+        self.ran.append(statement.sql)
+        columns = (ResultColumn(name="id", type="integer"),)
+        if on_columns is not None:
+            on_columns(columns)
+        sink([(1,)])
+        return ReadOutcome(columns=columns, row_count=1)
+
+    async def estimate(self, statement: Runnable, timeout_s: float) -> int | None:
+        return self.estimates
+
+
+class Store:
+    def __init__(self) -> None:
+        self.kept: dict[str, Approval] = {}
+        self.slow: asyncio.Event | None = None
+
+    async def create(self, approval: Approval) -> None:
+        self.kept[approval.approval_id] = approval
+        if self.slow is not None:
+            await self.slow.wait()
+
+    async def get(self, approval_id: str) -> Approval | None:
+        return self.kept.get(approval_id)
+
+
+class Heavy:
+    """Counts, and says no."""
+
+    def __init__(self) -> None:
+        self.tables: list[int] = []
+
+    async def inspect(self, guard: Any, text: str, params: Any, catalog: Catalog) -> Any:
+        self.tables.append(len(catalog.tables))
+        raise Overloaded("not here")
+
+
+class Site:
+    def __init__(self, rules: str = RULES) -> None:
+        self.connector, self.store, self.heavy, self.policies = Connector(), Store(), Heavy(), Policies(rules)
+        self.intents: list[Record] = []
+        self._made = 0
+        any_connector: Any = self.connector
+        any_heavy: Any = self.heavy
+        connections = {
+            "shop": Connection(
+                name="shop",
+                kind="sqlite",
+                connector=any_connector,
+                guard=GUARDS[Dialect.SQLITE],
+                max_rows=100,
+                max_bytes=10_000,
+                max_value_bytes=1_000,
+                timeout_s=5,
+            )
+        }
+        catalogs = Catalogs(connections, lambda _name, _catalog: None)
+        self.planner = Planner(catalogs=catalogs, heavy=any_heavy)
+        any_policies: Any = self.policies
+        any_store: Any = self.store
+        self.query = Query(
+            connections=connections,
+            policies=any_policies,
+            planner=self.planner,
+            catalogs=catalogs,
+            binder=Binder(NoMaskKeys()),
+            cursors=Cursors(b"k" * 32),
+            approvals=any_store,
+            new_approval=self._approval,
+            now=lambda: 1_000.0,
+            public_url="https://gate.test",
+            refresh_soon=lambda _connection: None,
+            intend=self._intend,
+        )
+
+    async def _intend(self, record: Record) -> None:
+        self.intents.append(record)
+
+    def _approval(self, who: Caller, command: QueryCommand, plan: Plan, now: float) -> Approval:
+        self._made += 1
+        return pending(
+            random=self._made.to_bytes(16, "big"),
+            created_at="2026-01-01T00:00:00Z",
+            expires_at="2026-01-02T00:00:00Z",
+            caller=who,
+            connection=command.connection,
+            action=plan.action.value,
+            resources=plan.resources,
+            reasons=rule_ids(plan.decision.rules),
+            statement=command.sql,
+            params=command.params,
+            unmask=command.unmask,
+            purpose=command.purpose,
+            policy_version=plan.policy_version,
+        )
+
+    async def ask(self, who: str, sql: str, *, explain: bool = False, **more: Any) -> Any:
+        """The answer's document, or why it was refused."""
+        record = Record(operation="query_sql", method="POST", path="/", trace_id="0", started=0.0)
+        command = QueryCommand(connection="shop", sql=sql, params=more.pop("params", {}), **more)
+        use = self.query.explain if explain else self.query.run
+        try:
+            answer: Answer = await use(caller(who), command, record)
+        except Refused as refused:
+            return (type(refused).__name__, refused.stable_code, refused.detail, refused.suggestion, refused.rules)
+        return json.loads(b"".join(answer.opening.pieces()) + b"}")
+
+
+@pytest.mark.parametrize("explain", [False, True])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "SELECT * FROM {}",
+        "SELECT nope FROM {}",
+        "SELECT * FROM people p JOIN {} x ON x.id = p.id",
+        "DELETE FROM {} WHERE id = 1",
+        "DROP TABLE {}",
+        "CREATE TABLE {} (id int)",
+        "CREATE INDEX i ON {}(id)",
+        "SELECT {}.id FROM people",
+    ],
+)
+async def test_a_denied_table_answers_as_one_that_never_was(template: str, explain: bool) -> None:
+    site = Site()
+    for who in ("ana", "bob"):
+        denied = await site.ask(who, template.format("secrets"), explain=explain)
+        absent = await site.ask(who, template.format("zzzzzzz"), explain=explain)
+        assert repr(denied).replace("secrets", "zzzzzzz") == repr(absent)
+
+
+async def test_plans_are_not_shared_by_callers_who_see_differently() -> None:
+    site = Site()
+    for who in ("dee", "ana", "dee", "bob", "ana"):
+        answer = await site.ask(who, "SELECT email FROM people")
+        assert (answer["columns"][0]["mask"] is None) == (who == "dee")
+    assert (await site.ask("bob", "SELECT id FROM t5"))[1] == "sql_table_not_found"
+    assert (await site.ask("ana", "SELECT id FROM t5"))["row_count"] == 1
+
+
+async def test_a_new_policy_is_in_force_at_once_for_texts_that_were_planned_before() -> None:
+    site = Site()
+    assert (await site.ask("dee", "SELECT email FROM people"))["columns"][0]["mask"] is None
+    site.policies.current = Policies(RULES.replace("p, user:dee, label:pii.email, unmask, allow,\n", "")).current
+    assert (await site.ask("dee", "SELECT email FROM people"))["columns"][0]["mask"] == "null"
+
+
+@pytest.mark.parametrize(("estimate", "effect"), [(None, "approve"), (1_000, "approve"), (10, "allow")])
+async def test_a_row_estimate_decides_anew_for_every_request_and_an_unknown_one_asks(
+    estimate: int | None, effect: str
+) -> None:
+    site = Site()
+    site.connector.estimates = 10
+    assert (await site.ask("ana", "SELECT id FROM t1"))["status"] == "completed"
+    site.connector.estimates = estimate
+    status = (await site.ask("ana", "SELECT id FROM t1"))["status"]
+    assert status == ("completed" if effect == "allow" else "pending_approval")
+    assert (await site.ask("ana", "SELECT id FROM t1", explain=True))["effect"] == effect
+
+
+async def test_no_estimate_is_shown_where_masks_hide_how_many_values_there_are() -> None:
+    site = Site()
+    site.connector.estimates = 7
+    assert (await site.ask("ana", "SELECT id FROM t3", explain=True))["estimated_rows"] == 7
+    assert (await site.ask("ana", "SELECT DISTINCT email FROM people", explain=True))["estimated_rows"] is None
+    assert (await site.ask("dee", "SELECT DISTINCT email FROM people", explain=True))["estimated_rows"] == 7
+
+
+async def test_an_unmask_nobody_allows_is_refused_however_the_label_is_called() -> None:
+    site = Site()
+    real = await site.ask("ana", "SELECT email FROM people", unmask=("pii.email",))
+    made_up = await site.ask("ana", "SELECT email FROM people", unmask=("zzz.zzzzz",))
+    assert repr(real).replace("pii.email", "zzz.zzzzz") == repr(made_up)
+
+
+async def test_one_wish_is_asked_once_even_when_its_client_left_while_it_was_stored() -> None:
+    site = Site()
+    site.store.slow = asyncio.Event()
+    asking = asyncio.create_task(site.ask("ana", "DELETE FROM t2", idempotency_key="k"))
+    while not site.store.kept:
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    site.store.slow = None
+    again = await site.ask("ana", "DELETE FROM t2", idempotency_key="k")
+    assert list(site.store.kept) == [again["approval_id"]]
+    other = await site.ask("dee", "SELECT id FROM t2", idempotency_key="k")
+    assert other["status"] == "completed"
+    for more in ({"max_rows": 5}, {"purpose": "x"}, {"params": {"a": 1}}, {"cursor": "x"}, {"unmask": ("a.b",)}):
+        refused = await site.ask("ana", "DELETE FROM t2", idempotency_key="k", **more)
+        assert refused[0] == IdempotencyMismatch.__name__
+
+
+async def test_what_no_human_would_read_is_not_put_before_one() -> None:
+    site = Site()
+    refused = await site.ask("ana", "DELETE FROM t2 WHERE id IN (:a)", params={"a": "x" * 20_000})
+    assert refused[0] == InvalidRequest.__name__
+    assert not site.store.kept
+    assert not site.intents
+
+
+async def test_a_large_statement_is_planned_elsewhere_with_the_tables_it_can_mean() -> None:
+    site = Site()
+    refused = await site.ask("ana", "SELECT id FROM t7 WHERE " + " OR ".join(f"id = {n}" for n in range(300)))
+    assert refused[0] == Overloaded.__name__
+    assert site.heavy.tables == [1]
+
+
+def test_answers_show_integers_beyond_53_bits_as_text() -> None:
+    assert exact({"a": [2**53, 2**70, -(2**70), 1]}) == {"a": [str(2**53), str(2**70), str(-(2**70)), 1]}
