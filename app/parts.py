@@ -1,6 +1,6 @@
 """The adapters of one gateway, opened in order and closed in reverse: the audit log first in, last out."""
 
-import secrets
+import hmac
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.api.operations import ENDPOINTS
 from app.background import Background
@@ -104,7 +105,7 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
             ),
             background=background,
             mask_keys=NoMaskKeys() if master is None else MaskKeyring(parse_master_key(master)),
-            cursor_key=_cursor_key(master),
+            cursor_key=_cursor_key(load_key(file_of(settings.audit.key))),
         )
 
 
@@ -199,8 +200,6 @@ def file_of(reference: SecretRef) -> Path:
     return path
 
 
-def _cursor_key(master: str | None) -> bytes:
-    """Derived from the masking key, so that cursors survive a restart and hold for every worker."""
-    if master is None:
-        return secrets.token_bytes(32)
-    return MaskKeyring(parse_master_key(master)).key("douane/cursor")
+def _cursor_key(log_key: Ed25519PrivateKey) -> bytes:
+    """Derived from a key that every worker has, so that cursors survive a restart and hold for all of them."""
+    return hmac.digest(log_key.private_bytes_raw(), b"douane/cursor", "sha256")
