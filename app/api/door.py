@@ -124,6 +124,7 @@ class Door:
     ) -> None:
         body = b""
         late: Refused | None = None
+        watch: _Watch | None = None
         trace_id = self._trace(headers.get(b"traceparent"))
 
         def parse() -> Any:
@@ -144,6 +145,7 @@ class Door:
             bearer=lambda: _bearer(scope["headers"]),
             parse=parse,
             refused=refused,
+            client_left=lambda: watch is not None and watch.client_left,
         )
         if wired is not None and refused is None and wired.endpoint.reads_body:
             try:
@@ -154,7 +156,8 @@ class Door:
             except asyncio.CancelledError:
                 await self._customs.abandoned(passage)
                 raise
-        watch = _Watch(receive) if body else None
+        if body:
+            watch = _Watch(receive)
         try:
             answer = await self._customs.passage(passage)
         except asyncio.CancelledError:

@@ -43,6 +43,7 @@ STATUS: dict[type[Refused], int] = {
     errors.ApprovalsUnavailable: 503,
     errors.NoSpaceForAnswer: 503,
     errors.Overloaded: 503,
+    errors.ShuttingDown: 503,
 }
 
 Challenge = Callable[[str | None, str | None, str | None], str]

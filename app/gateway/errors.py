@@ -231,6 +231,12 @@ class NoSpaceForAnswer(Refused):
     outcome = "failed"
 
 
+class ShuttingDown(Refused):
+    code = "shutting_down"
+    title = "The gateway is stopping"
+    outcome = "failed"
+
+
 class Overloaded(Refused):
     code = "overloaded"
     title = "Too many requests at once"

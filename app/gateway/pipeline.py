@@ -14,6 +14,7 @@ from app.gateway.errors import (
     InvalidToken,
     MissingToken,
     Refused,
+    ShuttingDown,
 )
 from app.gateway.record import Record
 from app.policy.caller import Caller
@@ -35,7 +36,8 @@ class Operation:
 @dataclass(slots=True, kw_only=True)
 class Passage:
     """One request in transit. `refused` needs no token to be true (no such path, wrong host). `bearer` and `parse` may
-    raise Refused; `parse` runs after authentication: 401 comes before every 4xx about the content."""
+    raise Refused; `parse` runs after authentication: 401 comes before every 4xx about the content. `client_left`: of a
+    cancelled request, whether nobody waits for it any more; False: the server stops."""
 
     operation: Operation
     method: str
@@ -44,6 +46,7 @@ class Passage:
     bearer: Callable[[], str | None]
     parse: Callable[[], Any]
     refused: Refused | None = None
+    client_left: Callable[[], bool] = lambda: True
 
 
 class Customs:
@@ -80,8 +83,16 @@ class Customs:
         except Refused as refused:
             answer = self._refuse(refused, record)
         except asyncio.CancelledError:
-            await self._record_cancelled(record)
-            raise
+            if request.client_left():
+                await self._record_cancelled(record)
+                raise
+            # Taken as the order to come to an end: what is left to do is to say so, on record.
+            answer = self._refuse(
+                ShuttingDown(
+                    "This process ends before your answer was ready: send the request again.", retry_after_s=1
+                ),
+                record,
+            )
         except Exception as fault:
             # The last wall: recorded, reported to the operator, answered without a word of what it was.
             self._report(fault, request.trace_id)

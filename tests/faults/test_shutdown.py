@@ -4,7 +4,19 @@ import signal
 from pathlib import Path
 
 import pytest
-from fault_site import Got, InBackground, Issuer, Load, Site, assert_all_signed, entries, running_statements, until
+from fault_site import (
+    ENDLESS,
+    Got,
+    InBackground,
+    Issuer,
+    Load,
+    Problem,
+    Site,
+    assert_all_signed,
+    entries,
+    running_statements,
+    until,
+)
 
 from tests.servers import PostgresServer
 
@@ -31,3 +43,23 @@ def test_requests_in_flight_complete_and_the_last_checkpoint_covers_them(
         answer.on_record(log)
     assert_all_signed(site.audit)
     assert "Traceback" not in gateway.output()
+
+
+def test_what_takes_longer_than_the_drain_is_told_so_on_record(
+    tmp_path: Path, issuer: Issuer, pg: PostgresServer
+) -> None:
+    site = Site(folder=tmp_path, issuer=issuer, pg=pg, options={"limits": {"drain_timeout_s": 1.0}})
+    with site.run() as gateway:
+        endless = [
+            InBackground(lambda: gateway.query("ana", ENDLESS, connection="pg")),
+            InBackground(lambda: gateway.query("ana", ENDLESS, connection="lite")),
+        ]
+        until(lambda: running_statements(pg), what="the statement runs")
+        assert gateway.stop() == 0
+        log = entries(site.audit)
+        for one in endless:
+            told = one.answer()
+            Problem(status=503, code="shutting_down").assert_is(told)
+            assert Got(status=503, body=told.content).on_record(log)["outcome"] == "failed"
+    until(lambda: running_statements(pg) == 0, what="the statement ends on the server")
+    assert_all_signed(site.audit)
