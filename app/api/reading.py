@@ -1,7 +1,7 @@
 """From bytes to commands: everything a request can get wrong in form is found here, after authentication."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -25,7 +25,7 @@ _WHOLE = re.compile(r"[+]?([0-9]{1,18})(?:\.0+)?")
 _BIG = 2**53
 MAX_DEPTH = 64
 """Levels of nesting in a body; deeper ones serve nobody and break recursive readers."""
-_query_body = TypeAdapter(QueryBody)
+_validate: Callable[[Any], QueryBody] = TypeAdapter(QueryBody).validator.validate_python
 
 
 def require_json(headers: Mapping[bytes, bytes]) -> None:
@@ -91,7 +91,7 @@ def _has_big_float(document: dict[str, Any]) -> bool:
 def query_command(connection: str, body: bytes, headers: Mapping[bytes, bytes]) -> QueryCommand:
     require_json(headers)
     try:
-        fields = _query_body.validate_python(json_object(body))
+        fields = _validate(json_object(body))
     except ValidationError as error:
         raise _misfit(error) from error
     return QueryCommand(
