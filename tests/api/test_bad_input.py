@@ -1,4 +1,4 @@
-"""Every malformed, oversized or hostile request gets a 4xx problem with the next step, and leaves the service healthy."""
+"""Every malformed, oversized or hostile request gets a 4xx problem with the next step; the service stays healthy."""
 
 import json
 import socket
