@@ -4,12 +4,24 @@ The guard reads statements through this catalog, so that a denied table and a ta
 nothing: not by the answer, not by which error comes first.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from app.policy.caller import Caller
-from app.policy.decision import Action, Context, TableView
+from app.policy.decision import (
+    Action,
+    All,
+    AnyOf,
+    Comparison,
+    Context,
+    Membership,
+    Negation,
+    Nothing,
+    NullTest,
+    RowFilter,
+    TableView,
+)
 from app.policy.resources import sql_resource
 from app.policy.snapshot import PolicySnapshot
 from connectors.contract import Catalog, Table, TableKey
@@ -49,13 +61,36 @@ def lens(
             continue
         view = snapshot.view(caller, connection, table, catalog, context, unmask)
         shown = {column.name for column in view.columns}
-        if not shown:
+        required = tuple(name for name in view.required if name in shown)
+        if not shown or (view.required and not required):
+            # No column at all, or a predicate on columns that the caller may not know of: of no use, hence not there.
             continue
+        if required != view.required:
+            view = replace(view, required=required)
         tables[table_key] = _without(table, shown)
         views[table_key] = view
         actions[table_key] = possible
     version = f"{catalog.version}:{sha256(key.encode()).hexdigest()}"
     return Lens(catalog=replace(catalog, version=version, tables=tables), views=views, actions=actions)
+
+
+def names_hidden(view: TableView) -> bool:
+    """Whether the row filter reads columns that the caller may not know of: the SQL that runs tells their names."""
+    shown = {column.name for column in view.columns}
+    return view.row_filter is not None and not shown.issuperset(_columns(view.row_filter))
+
+
+def _columns(row_filter: RowFilter) -> Iterator[str]:
+    match row_filter:
+        case Comparison(column=column) | Membership(column=column) | NullTest(column=column):
+            yield column
+        case All(parts=parts) | AnyOf(parts=parts):
+            for part in parts:
+                yield from _columns(part)
+        case Negation(part=part):
+            yield from _columns(part)
+        case Nothing():
+            return
 
 
 def _without(table: Table, shown: Collection[str]) -> Table:

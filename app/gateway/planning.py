@@ -12,7 +12,7 @@ import orjson
 
 from app.gateway.connections import Catalogs, Connection
 from app.gateway.deciding import Wanted, decide, wanted_of
-from app.gateway.lens import Lens
+from app.gateway.lens import Lens, names_hidden
 from app.gateway.lenses import Lenses, Look
 from app.gateway.lru import Lru
 from app.gateway.parameters import param_types
@@ -80,6 +80,8 @@ class Plan:
     max_rows: int | None
     max_bytes: int | None
     row_filtered: bool
+    names_hidden: bool
+    """The SQL that runs names columns that the caller may not know of."""
     masked: bool
     """Some column of some table touched is masked, whether or not the statement names it."""
     policy_version: str
@@ -256,6 +258,7 @@ class Planner:
             max_rows=_least(view.max_rows for view in views),
             max_bytes=_least(view.max_bytes for view in views),
             row_filtered=any(view.row_filter is not None for view in views),
+            names_hidden=any(names_hidden(view) for view in views),
             masked=any(column.mask is not None for view in views for column in view.columns),
             policy_version=snapshot.version,
             rule_names=rule_ids(decision.rules),

@@ -157,7 +157,7 @@ class Query:
                 "action": plan.action.value,
                 "rules": [rule_document(rule) for rule in rules],
                 "resources": plan.resources,
-                "rewritten_sql": rewritten,
+                "rewritten_sql": None if plan.names_hidden else rewritten,
                 "masked_labels": plan.labels if plan.masks else (),
                 "masks": plan.masks,
                 "row_filtered": plan.row_filtered,

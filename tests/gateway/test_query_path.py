@@ -64,8 +64,8 @@ def files(rules: str = RULES) -> dict[str, bytes]:
 class Policies:
     broken = ()
 
-    def __init__(self, rules: str = RULES) -> None:
-        self.current = load(files(rules), {"shop": ConnectionKind.SQL})
+    def __init__(self, rules: str = RULES, data: bytes = DATA) -> None:
+        self.current = load({**files(rules), "data/shop.yaml": data}, {"shop": ConnectionKind.SQL})
 
 
 def table(name: str, *columns: str) -> Table:
@@ -134,8 +134,8 @@ class Heavy:
 
 
 class Site:
-    def __init__(self, rules: str = RULES) -> None:
-        self.connector, self.store, self.heavy, self.policies = Connector(), Store(), Heavy(), Policies(rules)
+    def __init__(self, rules: str = RULES, data: bytes = DATA) -> None:
+        self.connector, self.store, self.heavy, self.policies = Connector(), Store(), Heavy(), Policies(rules, data)
         self.intents: list[Record] = []
         self._made = 0
         any_connector: Any = self.connector
@@ -261,6 +261,30 @@ async def test_no_estimate_is_shown_where_masks_hide_how_many_values_there_are()
     assert (await site.ask("ana", "SELECT id FROM t3", explain=True))["estimated_rows"] == 7
     assert (await site.ask("ana", "SELECT DISTINCT email FROM people", explain=True))["estimated_rows"] is None
     assert (await site.ask("dee", "SELECT DISTINCT email FROM people", explain=True))["estimated_rows"] == 7
+
+
+HIDDEN = "default: allow\ntables:\n  main.people:\n    columns:\n      email: deny\n"
+
+
+async def test_a_row_filter_on_a_hidden_column_does_not_tell_its_name() -> None:
+    site = Site(data=(HIDDEN + "    rows:\n      '*': email = 5\n").encode())
+    explained = await site.ask("ana", "SELECT id FROM people", explain=True)
+    assert explained["effect"] == "allow"
+    assert "email" not in repr(explained)
+    assert (await site.ask("ana", "SELECT id FROM people"))["status"] == "completed"
+    assert "email" in site.connector.ran[0]
+    shown = Site(data=(HIDDEN + "    rows:\n      '*': id = 5\n").encode())
+    assert "id" in (await shown.ask("ana", "SELECT id FROM people", explain=True))["rewritten_sql"]
+
+
+async def test_a_required_predicate_names_visible_columns_only() -> None:
+    site = Site(data=(HIDDEN + "    required: [email]\n").encode())
+    assert (await site.ask("ana", "SELECT id FROM people"))[1] == "sql_table_not_found"
+    both = Site(data=(HIDDEN + "    required: [email, id]\n").encode())
+    refused = await both.ask("ana", "SELECT id FROM people")
+    assert refused[1] == "sql_predicate_required"
+    assert "email" not in repr(refused)
+    assert (await both.ask("ana", "SELECT id FROM people WHERE id = 1"))["status"] == "completed"
 
 
 async def test_an_unmask_nobody_allows_is_refused_however_the_label_is_called() -> None:
