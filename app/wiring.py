@@ -120,17 +120,26 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
 def _customs(parts: Parts, problems: Problems) -> Customs:
     metrics = parts.metrics
 
+    log = structlog.get_logger()
+
     def settled(record: Record, size: int) -> None:
-        metrics.finished(
-            record.operation,
-            record.outcome,
-            duration_s=time.time() - record.started,
-            rows=record.rows,
-            size_bytes=size,
-        )
+        duration_s = time.time() - record.started
+        metrics.finished(record.operation, record.outcome, duration_s=duration_s, rows=record.rows, size_bytes=size)
+        if record.outcome not in ("completed", "pending_approval"):
+            log.info(
+                "not_served",
+                operation=record.operation,
+                outcome=record.outcome,
+                code=record.code,
+                status=record.status,
+                reason=record.reason,
+                connection=record.connection,
+                trace_id=record.trace_id,
+                duration_ms=round(duration_s * 1000, 1),
+            )
 
     def report(fault: BaseException, trace_id: str) -> None:
-        structlog.get_logger().error("fault", trace_id=trace_id, exc_info=fault)
+        log.error("fault", trace_id=trace_id, exc_info=fault)
 
     return Customs(
         tokens=parts.verifier,

@@ -87,12 +87,23 @@ class Server(Section):
     host: Text = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
     public_url: HttpUrl = "http://127.0.0.1:8080"
-    """What clients reach, and the absolute server address in the OpenAPI document."""
+    """What clients reach, and the absolute server address in the OpenAPI document; absent: host and port."""
     workers: int = Field(default=1, ge=1, le=64)
     allowed_hosts: tuple[Text, ...] = ()
     """Further Host headers to answer, besides the host of public_url."""
     metrics_from: tuple[Network, ...] = ()
     """Networks (CIDR) that may read /metrics, besides loopback."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reached_where_it_listens(cls, value: Any) -> Any:
+        """Without a public_url, clients are told the address that is bound."""
+        if not isinstance(value, dict) or value.get("public_url") is not None:
+            return value
+        host, port = value.get("host", "127.0.0.1"), value.get("port", 8080)
+        if not isinstance(host, str) or not isinstance(port, int):
+            return value
+        return {**value, "public_url": f"http://{f'[{host}]' if ':' in host else host}:{port}"}
 
 
 def _store_url(value: str, info: ValidationInfo) -> str:
