@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from app.api.operations import Arrived, Endpoint
@@ -33,6 +34,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT_S = 20.0
+MAX_KNOWN_HOSTS = 64
 WATCH_AFTER_S = 0.05
 """A request that takes longer is watched for a client that leaves; quicker ones are not worth a task."""
 
@@ -85,6 +87,7 @@ class Door:
         self._routes: dict[int, list[tuple[tuple[str, ...], dict[str, _Wired]]]] = {}
         for template, methods in by_path.items():
             self._routes.setdefault(len(template), []).append((template, methods))
+        self._known_hosts: set[bytes] = set()
         self.in_flight = 0
         """Data requests that have come in and not been answered yet."""
         self._empty: asyncio.Event | None = None
@@ -191,17 +194,25 @@ class Door:
             return UriTooLong(
                 f"The limit is {self._entrance.max_url_bytes} bytes of URL: send long values in the body."
             )
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > self._entrance.max_headers_bytes:
+        if sum(map(len, chain.from_iterable(scope["headers"]))) > self._entrance.max_headers_bytes:
             return HeadersTooLarge(f"The limit is {self._entrance.max_headers_bytes} bytes of headers.")
-        host = headers.get(b"host", b"").decode("latin-1").lower()
         if len(headers) != len(scope["headers"]) and (twice := _sent_twice(scope["headers"])):
             return HostNotAllowed(f"The header {twice} came twice: send it once.")
-        if _hostname(host) not in self._entrance.hosts:
+        if not self._served(headers.get(b"host", b"")):
             return HostNotAllowed("This host name is not served here: use the public URL of the gateway.")
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower() not in self._entrance.origins:
             return OriginNotAllowed("Requests from pages of other origins are not accepted.")
         return None
+
+    def _served(self, host: bytes) -> bool:
+        if host in self._known_hosts:
+            return True
+        if _hostname(host.decode("latin-1").lower()) not in self._entrance.hosts:
+            return False
+        if len(self._known_hosts) < MAX_KNOWN_HOSTS:
+            self._known_hosts.add(host)
+        return True
 
     async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> tuple[bytes, Refused | None]:
         limit = self._entrance.max_body_bytes

@@ -27,7 +27,7 @@ _STATES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Arrived:
     """What the door read from the socket, not yet looked into."""
 
