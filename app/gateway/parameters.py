@@ -105,5 +105,9 @@ def parameter_misfit(binds: tuple[Bind, ...], index: int | None) -> StatementInv
         f"{where} does not fit the type that the statement gives it: send a matching JSON type, or add a cast "
         "such as :name::date.",
         code=Refusal.PARAMETERS.value,
-        errors=() if name is None else (FieldError(pointer=f"/params/{name}", detail="does not fit its use"),),
+        errors=()
+        if name is None
+        else (
+            FieldError(pointer="/params/" + name.replace("~", "~0").replace("/", "~1"), detail="does not fit its use"),
+        ),
     )

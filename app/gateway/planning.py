@@ -3,6 +3,7 @@
 Plans are cached by everything they depend on, so that a warm request parses nothing and asks Casbin nothing.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -35,6 +36,10 @@ from connectors.contract import Catalog, Limits, ResultColumn, TableKey
 
 INLINE_BYTES = 2_000
 """Longer statements are planned in a killable worker: parsing is super-linear and must not hold the loop."""
+INLINE_RELATIONS = 12
+"""So are statements of more relations: each costs milliseconds, however short its name."""
+_RELATION = re.compile(r"\b(?:select|join)\b", re.IGNORECASE)
+_FROM_LIST = re.compile(r"\bfrom\b([^()]*?)(?=\b(?:where|group|order|limit|union)\b|[()]|$)", re.IGNORECASE)
 MAX_PLAN_CHARS = 32 * 1024 * 1024
 """What the texts in each of the two plan caches may hold together."""
 MAX_RESULT_SHAPES = 16
@@ -162,7 +167,7 @@ class Planner:
             self._looked_up("plan", hit=True)
             return plan
         self._looked_up("plan", hit=False)
-        if len(question.text) > INLINE_BYTES:
+        if _costly(question.text):
             async with self._turns.of((caller.issuer, caller.principal)):
                 plan = self.plans.get(key)  # the same text of the same caller may have had the turn before
                 if plan is None:
@@ -221,7 +226,7 @@ class Planner:
         look = _look(connection, caller, snapshot, sight, volatile, question.unmask, catalog)
         seen = await self._lenses.around(look, question.text)
         guard = connection.guard
-        large = len(question.text) > INLINE_BYTES
+        large = _costly(question.text)
         if large:
             statement = await self._heavy.inspect(guard, question.text, types, seen.catalog)
         else:
@@ -267,6 +272,13 @@ class Planner:
             template = connection.shapes.template(question.text, types, statement, rewritten, seen.view, seen.catalog)
             remember(family, template, plan)
         return plan
+
+
+def _costly(text: str) -> bool:
+    if len(text) > INLINE_BYTES:
+        return True
+    relations: int = len(_RELATION.findall(text)) + sum(part.count(",") for part in _FROM_LIST.findall(text))
+    return relations > INLINE_RELATIONS
 
 
 def _held(key: tuple[Any, ...]) -> int:

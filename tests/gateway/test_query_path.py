@@ -321,11 +321,27 @@ async def test_what_no_human_would_read_is_not_put_before_one() -> None:
     assert not site.intents
 
 
-async def test_a_large_statement_is_planned_elsewhere_with_the_tables_it_can_mean() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT id FROM t7 WHERE " + " OR ".join(f"id = {n}" for n in range(300)),
+        "SELECT 1 FROM " + ", ".join(f"t7 a{n}" for n in range(50)),
+        "select 1 from t7\n" + "join t7 using (id)\n" * 20,
+        " UNION ALL ".join(["SELECT id FROM t7"] * 20),
+    ],
+)
+async def test_a_costly_statement_is_planned_elsewhere_with_the_tables_it_can_mean(text: str) -> None:
     site = Site()
-    refused = await site.ask("ana", "SELECT id FROM t7 WHERE " + " OR ".join(f"id = {n}" for n in range(300)))
+    refused = await site.ask("ana", text)
     assert refused[0] == Overloaded.__name__
     assert site.heavy.tables == [1]
+
+
+async def test_a_long_list_of_values_is_not_costly() -> None:
+    site = Site()
+    ids = ", ".join(str(n) for n in range(200))
+    assert (await site.ask("ana", f"SELECT id, id, id FROM t7 WHERE id IN ({ids}) ORDER BY id"))["row_count"] == 1
+    assert site.heavy.tables == []
 
 
 def test_answers_show_integers_beyond_53_bits_as_text() -> None:
