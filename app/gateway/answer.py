@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -42,6 +43,8 @@ class Spool:
         if self._file is None:
             self._file = TemporaryFile()  # noqa: SIM115 - lives as long as the answer, closed by close()
         self._file.writelines(self._chunks)
+        # A full disk shows now, while the answer can still be refused, and not when its first byte has left.
+        self._file.flush()
         self._chunks.clear()
         self._held = 0
 
@@ -58,9 +61,11 @@ class Spool:
 
     def close(self) -> None:
         self._chunks.clear()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            # What it could not write is not wanted any more; the descriptor is closed all the same.
+            with suppress(OSError):
+                file.close()
 
     def __enter__(self) -> "Spool":
         return self
