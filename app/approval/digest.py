@@ -11,6 +11,7 @@ from app.approval.approval import Approval, State
 ID_BYTES = 16
 MAX_DEPTH = 100
 _MAX_EXACT_INT = 2**53 - 1
+_ESCAPE = "\x00"
 
 
 class NotBindable(ValueError):  # noqa: N818 - a refusal of a value
@@ -95,10 +96,13 @@ def pending(
 
 def _exact(value: Any, depth: int) -> Any:
     match value:
-        case None | bool() | str() | float():
+        case str():
+            return f"{_ESCAPE}s{value}" if value.startswith(_ESCAPE) else value
+        case None | bool() | float():
             return value
         case int():
-            return value if -_MAX_EXACT_INT <= value <= _MAX_EXACT_INT else format(value, "d")
+            # RFC 8785 numbers end at 2^53; beyond, a text that no string of the request can equal
+            return value if -_MAX_EXACT_INT <= value <= _MAX_EXACT_INT else f"{_ESCAPE}i{value:d}"
     if depth == 0:
         raise NotBindable(f"nested deeper than {MAX_DEPTH} levels")
     match value:

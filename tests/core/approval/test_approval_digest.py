@@ -95,3 +95,9 @@ def test_bottomless_nesting_cannot_be_approved() -> None:
 def test_a_guessable_id_is_refused() -> None:
     with pytest.raises(ValueError, match="random"):
         approval(random=b"short")
+
+
+def test_an_integer_beyond_two_to_the_53_is_not_its_own_text() -> None:
+    number = 2**60
+    spellings = [number, str(number), f"\x00i{number}", f"\x00s{number}", {"i": str(number)}]
+    assert len({digest_of({"params": {"n": spelling}}) for spelling in spellings}) == len(spellings)
