@@ -35,7 +35,13 @@ from connectors.postgres.session import Prepared, Session
 from connectors.postgres.sizes import History, Sizes, shape
 
 _CATALOG_TIMEOUT_S = 120.0
-_LOST = (asyncpg.ConnectionDoesNotExistError, ConnectionError, asyncpg.InterfaceError)
+_LOST = (
+    asyncpg.ConnectionDoesNotExistError,
+    ConnectionError,
+    asyncpg.InterfaceError,
+    # What is left of a session that the server ended, before its socket says so.
+    asyncpg.InternalClientError,
+)
 _STALE_WITHIN_S = 1.0
 _MOST_TURNS = 6
 """Of one read: stale connection, stale plan, refitted arguments, one trip, cursor, cursor with narrow batches."""
@@ -157,6 +163,7 @@ class _Turns:
         except _LOST as e:
             if refused_argument(e) is not None:
                 raise translated(e) from e
+            session.abort()
             # A session that had been idle was most likely dead already, and reading twice changes nothing.
             if pooled and not self._retried and self._delivery.untouched and self._just_started():
                 self._retried = self._fresh = True
