@@ -82,6 +82,8 @@ class Table:
     estimated_rows: int | None = None
     without_rowid: bool = False
     """SQLite only: the table has no rowid."""
+    concealed: tuple[Column, ...] = ()
+    """Columns that no statement may name, but the caller's row filter reads. Connectors leave it empty."""
 
     @property
     def key(self) -> TableKey:

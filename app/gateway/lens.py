@@ -24,7 +24,7 @@ from app.policy.decision import (
 )
 from app.policy.resources import sql_resource
 from app.policy.snapshot import PolicySnapshot
-from connectors.contract import Catalog, Table, TableKey
+from connectors.contract import Catalog, Index, Table, TableKey, TableKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def lens(
             continue
         if required != view.required:
             view = replace(view, required=required)
-        tables[table_key] = _without(table, shown)
+        tables[table_key] = _without(table, view, _telling_indexes(table, snapshot, caller, connection, catalog))
         views[table_key] = view
         actions[table_key] = possible
     version = f"{catalog.version}:{sha256(key.encode()).hexdigest()}"
@@ -93,11 +93,44 @@ def _columns(row_filter: RowFilter) -> Iterator[str]:
             return
 
 
-def _without(table: Table, shown: Collection[str]) -> Table:
+def _telling_indexes(
+    table: Table, snapshot: PolicySnapshot, caller: Caller, connection: str, catalog: Catalog
+) -> tuple[Index, ...]:
+    """A view's rows come in the order of whatever index of its base tables the engine scans."""
+    if table.kind is not TableKind.VIEW:
+        return table.indexes
+    told: list[Index] = []
+    for key in sorted({read.table for read in table.reads}):
+        base = catalog.tables.get(key)
+        if base is None or base.kind is TableKind.VIEW or not snapshot.actions(caller, sql_resource(connection, key)):
+            told.append(Index(name="", columns=("",)))
+            continue
+        shown = snapshot.view(caller, connection, base, catalog, {}, ())
+        raw = {column.name for column in shown.columns if column.mask is None}
+        told += (Index(name="", columns=("",)) for index in base.indexes if not raw.issuperset(index.columns))
+    return tuple(told)
+
+
+def _filtered_by(rows: RowFilter | None) -> Iterator[str]:
+    match rows:
+        case Comparison(column=column) | Membership(column=column) | NullTest(column=column):
+            yield column
+        case All(parts=parts) | AnyOf(parts=parts):
+            for part in parts:
+                yield from _filtered_by(part)
+        case Negation(part=part):
+            yield from _filtered_by(part)
+
+
+def _without(table: Table, view: TableView, indexes: tuple[Index, ...]) -> Table:
     """Indexes and the primary key stay whole: the guard must know which of them would show hidden columns' order."""
+    shown = {column.name for column in view.columns}
+    read = set(_filtered_by(view.row_filter)) - shown
     return replace(
         table,
         columns=tuple(column for column in table.columns if column.name in shown),
+        concealed=tuple(column for column in table.columns if column.name in read),
+        indexes=indexes,
         foreign_keys=(),
         reads=(),
     )

@@ -218,12 +218,14 @@ class Session:
 
     async def _prepare(self, name: str, sql: str, timeout_s: float) -> Prepared:
         state = await self._parse(name, sql, timeout_s)
-        missing = state._init_types()
-        if missing:
+        needed: set[int] = set()
+        # Registering a scalar drops the arrays registered before: what this statement needs of them comes once more.
+        while missing := set(state._init_types() or ()) - needed:
+            needed |= missing
             if await self.learn(missing, timeout_s) and not name:
                 # Describing the types took the unnamed statement's place.
                 state = await self._parse(name, sql, timeout_s)
-            self._types.register(self.protocol.get_settings(), missing)
+            self._types.register(self.protocol.get_settings(), needed)
         state._init_codecs()
         columns = tuple(ResultColumn(name=a.name, type=self._types.name(a.type.oid)) for a in state._get_attributes())
         return Prepared(state, columns, tuple(p.oid for p in state._get_parameters()))

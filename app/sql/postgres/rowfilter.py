@@ -4,7 +4,7 @@ from app.policy.decision import All, AnyOf, Comparison, Membership, Negation, No
 from app.sql.postgres.masking import TEXT_TYPES, BindOne
 from app.sql.postgres.quoting import identifier
 from app.sql.statement import ValueBind
-from connectors.contract import Table
+from connectors.contract import Column, Table
 
 _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _TEXT_BOUND = frozenset(
@@ -32,7 +32,7 @@ def predicate(rows: RowFilter, table: Table, bind: BindOne) -> str:
         case Negation(part=part):
             return f"(NOT {predicate(part, table, bind)})"
         case NullTest(column=column, negated=negated):
-            if table.column(column) is None:
+            if _column(table, column) is None:
                 return "false"
             return f"({identifier(column)} IS {'NOT ' if negated else ''}NULL)"
         case Comparison(column=column, op=op, value=value):
@@ -61,7 +61,7 @@ def _membership(column: str, values: tuple[Value, ...], negated: bool, table: Ta
 
 def _sides(column: str, value: Value, table: Table, bind: BindOne) -> tuple[str, str] | None:
     """Both operands, or None when the value can be no value of the column: the comparison is then unknown."""
-    found = table.column(column)
+    found = _column(table, column)
     if found is None:
         return None
     name, kind = identifier(column), found.type
@@ -86,6 +86,10 @@ def _sides(column: str, value: Value, table: Table, bind: BindOne) -> tuple[str,
     if kind in TEXT_TYPES:
         return name, _text(str(value), bind)
     return f"{name}::text", _text(str(value), bind)
+
+
+def _column(table: Table, name: str) -> Column | None:
+    return table.column(name) or next((column for column in table.concealed if column.name == name), None)
 
 
 def _text(value: str, bind: BindOne) -> str:
