@@ -29,9 +29,9 @@ _CHECKPOINT_INTERVAL_S = 0.9
 _PROBE_INTERVAL_S = 1.0
 _ATTEST_INTERVAL_S = 0.1
 _WINDOW_S = 0.004
-_WINDOW_EACH_S = 0.00025
-"""A flush costs two thread switches, whatever it carries. Under load the loop has other requests to run meanwhile, so
-waiting a little for more entries costs nobody anything; a request that is alone never waits."""
+_QUIET_TURNS = 2
+"""A flush costs two thread switches, whatever it carries. While the loop has other requests to run, waiting for their
+entries costs nobody anything; as soon as it is quiet for two turns, or after the window, the flush starts."""
 
 
 class _Batch:
@@ -105,6 +105,9 @@ class FileTrail:
         self._in_flight: _Batch | None = None
         self._kick_scheduled: asyncio.Handle | None = None
         self._crowd: Callable[[], int] = lambda: 0
+        self._asked_at = 0.0
+        self._quiet_turns = 0
+        self._seen = (0, 0)
         self._closed = False
         self._closing = threading.Event()
         self._idle: asyncio.Event = asyncio.Event()
@@ -183,23 +186,35 @@ class FileTrail:
         self._next += 1
         self._idle.clear()
         if self._in_flight is None:
-            self._schedule(len(waiting[0].entries))
+            self._schedule()
         return _Durable(batch)
 
     def expect(self, crowd: Callable[[], int]) -> None:
-        """`crowd` counts the requests that are under way, and so may append soon: the more, the longer a flush waits
-        for them (never past _WINDOW_S, never when all of them wait already). Without it every flush starts at once."""
+        """`crowd` counts the requests that are under way, and so may append soon: while some of them run, a flush waits
+        for them (never past _WINDOW_S). Without it every flush starts at once."""
         self._crowd = crowd
 
-    def _schedule(self, entries: int) -> None:
-        """Start the next flush: later in this turn of the loop, or in a moment when more is about to come."""
+    def _schedule(self) -> None:
+        """Start the next flush when the loop has nothing else to do, or when waiting longer helps nobody."""
+        if self._kick_scheduled is None:
+            self._asked_at = self._loop.time()
+            self._quiet_turns = 0
+            self._kick_scheduled = self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        """Once per turn of the loop: requests that run now will append soon, and may share the flush."""
+        self._kick_scheduled = None
+        if not self._waiting:
+            return
         crowd = self._crowd()
-        if entries >= crowd:
-            if self._kick_scheduled is not None:
-                self._kick_scheduled.cancel()
-            self._kick_scheduled = self._loop.call_soon(self._kick)
-        elif self._kick_scheduled is None:
-            self._kick_scheduled = self._loop.call_later(min(_WINDOW_S, crowd * _WINDOW_EACH_S), self._kick)
+        seen = (self._next, crowd)
+        self._quiet_turns = self._quiet_turns + 1 if seen == self._seen else 0
+        self._seen = seen
+        everybody_waits = len(self._waiting[0].entries) >= crowd
+        if everybody_waits or self._quiet_turns >= _QUIET_TURNS or self._loop.time() - self._asked_at > _WINDOW_S:
+            self._kick()
+        else:
+            self._kick_scheduled = self._loop.call_soon(self._look)
 
     async def aclose(self) -> None:
         """Flushes, signs the last checkpoint, releases the log. Raises TrailUnavailable when that checkpoint could
@@ -219,7 +234,6 @@ class FileTrail:
             raise TrailUnavailable("the last checkpoint could not be written; it is signed at the next start")
 
     def _kick(self) -> None:
-        self._kick_scheduled = None
         if self._in_flight is None and self._waiting:
             self._in_flight = self._waiting.popleft()
             self._to_flush.put(self._in_flight)
@@ -231,7 +245,7 @@ class FileTrail:
             self._durable += len(batch.entries)
             batch.settle(None)
             if self._waiting:
-                self._schedule(len(self._waiting[0].entries))
+                self._schedule()
         else:
             # Their indexes were counted behind the ones that failed
             failed, self._waiting = [batch, *self._waiting], deque()
