@@ -3,7 +3,7 @@
 import gc
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -17,7 +17,7 @@ from app.api.document import agents_document, full_document
 from app.api.door import AsgiApp, Door, Entrance
 from app.api.operations import ENDPOINTS, SCOPES, declare
 from app.api.problems import Problems
-from app.api.system import Health, Surface, add_system_routes
+from app.api.system import Health, Surface, add_system_routes, system_paths
 from app.approval.approval import Approval
 from app.approval.digest import pending
 from app.connecting import refresh_quietly
@@ -112,9 +112,17 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
         entrance=_entrance(settings),
         trace=_trace,
         rest=app,
+        elsewhere=_elsewhere(surface),
     )
     parts.trail.expect(lambda: door.in_flight)
     return door
+
+
+def _elsewhere(surface: Surface) -> Callable[[str], bool]:
+    """The paths of the system surface: health, documents, assets, the demo's login."""
+    folders = tuple(f"{folder}/" for folder in ("/static", surface.login_path) if folder)
+    exact = frozenset(system_paths(surface))
+    return lambda path: path in exact or path.startswith(folders)
 
 
 def _customs(parts: Parts, problems: Problems) -> Customs:

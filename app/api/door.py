@@ -36,7 +36,8 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_TIMEOUT_S = 20.0
 MAX_KNOWN_HOSTS = 64
 WATCH_AFTER_S = 0.05
-"""A request that takes longer is watched for a client that leaves; quicker ones are not worth a task."""
+SWEEPS_BEFORE_WATCHED = 2
+"""Who takes longer than two sweeps is watched for a client that leaves; quicker ones are not worth a task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,8 @@ class _ClientLeft(Exception):  # noqa: N818
 
 
 class Door:
-    """`trace` makes a trace id from the traceparent header (None: a new one)."""
+    """`trace` makes a trace id from the traceparent header (None: a new one). Paths for which `elsewhere` is true are
+    `rest`'s; every other request is a data request, and recorded, also when there is nothing at its path."""
 
     def __init__(
         self,
@@ -74,11 +76,13 @@ class Door:
         entrance: Entrance,
         trace: Callable[[bytes | None], str],
         rest: AsgiApp,
+        elsewhere: Callable[[str], bool],
     ) -> None:
         self._customs = customs
         self._entrance = entrance
         self._trace = trace
         self._rest = rest
+        self._elsewhere = elsewhere
         by_path: dict[tuple[str, ...], dict[str, _Wired]] = {}
         for endpoint in endpoints:
             operation = Operation(name=endpoint.name, scopes=endpoint.scopes, use_case=use_cases[endpoint.name])
@@ -88,13 +92,14 @@ class Door:
         for template, methods in by_path.items():
             self._routes.setdefault(len(template), []).append((template, methods))
         self._known_hosts: set[bytes] = set()
+        self._watches = _Watches()
         self.in_flight = 0
         """Data requests that have come in and not been answered yet."""
         self._empty: asyncio.Event | None = None
         self._nowhere = Operation(name="unknown", scopes=frozenset(), use_case=_never)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http" or self._elsewhere(scope["path"]):
             await self._rest(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -161,6 +166,7 @@ class Door:
                 raise
         if body:
             watch = _Watch(receive)
+            self._watches.add(watch)
         try:
             answer = await self._customs.passage(passage)
         except asyncio.CancelledError:
@@ -170,7 +176,7 @@ class Door:
             return
         finally:
             if watch is not None:
-                watch.stop()
+                self._watches.remove(watch)
         await _send(answer, trace_id, send, head=scope["method"] == "HEAD")
 
     def _match(self, method: str, path: str) -> tuple[_Wired | None, dict[str, str], Refused | None]:
@@ -262,16 +268,16 @@ def _bound(template: tuple[str, ...], parts: list[str]) -> dict[str, str] | None
 class _Watch:
     """Cancels the request's task when its client leaves, so that a statement nobody waits for ends."""
 
-    __slots__ = ("_receive", "_task", "_timer", "_watcher", "client_left")
+    __slots__ = ("_receive", "_task", "_watcher", "client_left", "sweeps")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
         self.client_left = False
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
+        self.sweeps = 0
 
-    def _start(self) -> None:
+    def start(self) -> None:
         self._watcher = asyncio.get_running_loop().create_task(self._wait())
 
     async def _wait(self) -> None:
@@ -282,9 +288,35 @@ class _Watch:
             self._task.cancel()
 
     def stop(self) -> None:
-        self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+
+
+class _Watches:
+    """Requests under way, looked at together: a timer for each would cost more than most of them take."""
+
+    def __init__(self) -> None:
+        self._under_way: set[_Watch] = set()
+        self._sweeping = False
+
+    def add(self, watch: _Watch) -> None:
+        self._under_way.add(watch)
+        if not self._sweeping:
+            self._sweeping = True
+            asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._sweep)
+
+    def remove(self, watch: _Watch) -> None:
+        self._under_way.discard(watch)
+        watch.stop()
+
+    def _sweep(self) -> None:
+        for watch in self._under_way:
+            watch.sweeps += 1
+            if watch.sweeps == SWEEPS_BEFORE_WATCHED:
+                watch.start()
+        self._sweeping = bool(self._under_way)
+        if self._sweeping:
+            asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._sweep)
 
 
 def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

@@ -77,6 +77,14 @@ class Surface:
     login: Any = None
 
 
+def system_paths(surface: Surface) -> tuple[str, ...]:
+    """In the order of their handlers."""
+    return (
+        "/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi/agents.json", surface.metadata_path, "/docs",
+        "/docs/settings.json", "/docs/oauth2-redirect",
+    )  # fmt: skip
+
+
 def add_system_routes(app: FastAPI, surface: Surface, problems: Problems, trace: Callable[[bytes | None], str]) -> None:
     """Nothing here needs a token, and nothing here tells anything about data, principals or policy."""
 
@@ -131,19 +139,10 @@ def add_system_routes(app: FastAPI, surface: Surface, problems: Problems, trace:
     async def home(_: Request) -> Response:
         return RedirectResponse("/docs", 307, _HEADERS)
 
-    for path, handler in (
-        ("/", home),
-        ("/healthz", healthz),
-        ("/readyz", readyz),
-        ("/metrics", metrics),
-        ("/openapi.json", openapi),
-        ("/openapi/agents.json", agents),
-        (surface.metadata_path, metadata),
-        ("/docs", docs),
-        ("/docs/settings.json", docs_settings),
-        ("/docs/oauth2-redirect", oauth2_redirect),
-        ("/static/{name:path}", static),
-    ):
+    handlers = (
+        home, healthz, readyz, metrics, openapi, agents, metadata, docs, docs_settings, oauth2_redirect
+    )  # fmt: skip
+    for path, handler in (*zip(system_paths(surface), handlers, strict=True), ("/static/{name:path}", static)):
         app.router.routes.append(Route(path, handler, methods=["GET"]))
     if surface.login is not None and surface.login_path is not None:
         app.router.routes.append(Mount(surface.login_path, app=surface.login))

@@ -131,10 +131,13 @@ class PlanningWorker:
         self._process, self._pipe = process, ours
         self._generation += 1
         self._sent_catalogs.clear()
-        if not ours.poll(START_TIMEOUT_S):
+        try:
+            started = ours.poll(START_TIMEOUT_S) and ours.recv()
+        except (EOFError, OSError):
+            started = None
+        if not started:
             self._kill()
             raise WorkerLost
-        ours.recv()
 
     async def _ask(self, request: tuple[Any, ...]) -> Any:
         """Raises SqlRefused as the guard did, WorkerLost."""

@@ -197,3 +197,8 @@ def test_half_a_request_does_not_hold_the_service(shop: Running, client: httpx2.
     with socket.create_connection((host, int(port))) as raw:
         raw.sendall(f"POST {QUERY} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n{{".encode())
         assert client.get("/v1/me").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nope", "/v1", "/admin/.env", "/openapi.yaml", "/v2/me"])
+def test_paths_where_nothing_is_are_404_and_on_record(client: httpx2.Client, path: str) -> None:
+    problem(client.get(path), 404, "not_found")

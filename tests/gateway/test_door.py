@@ -37,6 +37,7 @@ class Site:
             entrance=ENTRANCE,
             trace=lambda _header: "0" * 31 + "1",
             rest=elsewhere,
+            elsewhere=lambda path: not path.startswith("/v1"),
         )
 
     async def send(
