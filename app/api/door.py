@@ -86,7 +86,7 @@ class Door:
         by_path: dict[tuple[str, ...], dict[str, _Wired]] = {}
         for endpoint in endpoints:
             operation = Operation(name=endpoint.name, scopes=endpoint.scopes, use_case=use_cases[endpoint.name])
-            methods = by_path.setdefault(tuple(endpoint.path.split("/")[2:]), {})
+            methods = by_path.setdefault(tuple(endpoint.path.split("/")[1:]), {})
             methods[endpoint.method] = _Wired(endpoint=endpoint, operation=operation)
         self._routes: dict[int, list[tuple[tuple[str, ...], dict[str, _Wired]]]] = {}
         for template, methods in by_path.items():
@@ -180,7 +180,7 @@ class Door:
         await _send(answer, trace_id, send, head=scope["method"] == "HEAD")
 
     def _match(self, method: str, path: str) -> tuple[_Wired | None, dict[str, str], Refused | None]:
-        parts = path.split("/")[2:]
+        parts = path.split("/")[1:]
         for template, methods in self._routes.get(len(parts), ()):
             path_args = _bound(template, parts)
             if path_args is None:
