@@ -298,9 +298,11 @@ class Session:
         return self.usable and not self.in_transaction
 
     async def set_scan_order(self, wanted: bool) -> None:
-        """Index scans off (bitmap scans keep heap order), or on again. Plans are kept apart by this flag."""
+        """Index scans off (bitmap scans keep heap order), and groups sorted, because hash tables are as large as
+        statistics of hidden values say; or on again. Plans are kept apart by this flag."""
         value = "off" if wanted else "on"
-        await self.run(f"SET enable_indexscan = {value}; SET enable_indexonlyscan = {value}", CONNECT_TIMEOUT_S)
+        names = ("enable_indexscan", "enable_indexonlyscan", "enable_hashagg")
+        await self.run("; ".join(f"SET {name} = {value}" for name in names), CONNECT_TIMEOUT_S)
         self.scan_order = wanted
 
     def abort(self) -> None:

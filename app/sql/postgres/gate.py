@@ -114,6 +114,7 @@ def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters,
         wheres=tuple(reader.wheres),
         binds=tuple(parameters.binds),
         grows=reader.grows,
+        groups=reader.groups,
         free_constants=frozenset(numbered.caller_place(place) for place in reader.free_constants),
     )
     limit = select.limit_count.a_const

@@ -137,7 +137,9 @@ def _bucket(name: str, size: int, kind: str) -> str | None:
         return None
     if kind in _INTEGER_BOUNDS:
         low, _ = _INTEGER_BOUNDS[kind]
-        value = f"(pg_catalog.floor({name}::numeric / {size}::numeric) * {size}::numeric)"
+        # Not floor(x / size) * size: numeric division rounds, beyond 16 digits upwards and out of the type's range.
+        number, width = f"{name}::numeric", f"{size}::numeric"
+        value = f"({number} - pg_catalog.mod(pg_catalog.mod({number}, {width}) + {width}, {width}))"
         return f"CASE WHEN {value} >= ({string(str(low))}::numeric) THEN {value}::{kind} ELSE NULL::{kind} END"
     if kind == "numeric":
         return f"(pg_catalog.floor({name} / {size}::numeric) * {size}::numeric)"

@@ -32,6 +32,7 @@ class Reader(Expressions):
         self.references: list[Reference] = []
         self.relation_names: list[tuple[str, str]] = []
         self.wheres: list[tuple[Scope, tuple[str | int, ...]]] = []
+        self.groups = False
         self._ctes: dict[str, Cte] = {}
 
     def read_root(self, select: Any) -> Query:
@@ -75,6 +76,9 @@ class Reader(Expressions):
             self._path.pop()
         scope = Scope(parent=self._scope)
         query.scope = scope
+        self.groups = self.groups or any(
+            (select.HasField("larg"), select.group_clause, select.distinct_clause, select.HasField("having_clause"))
+        )
         if select.HasField("larg"):
             query.arms = (self._arm(select, "larg", query), self._arm(select, "rarg", query))
             scope.relations.append(Relation(alias="", query=query))

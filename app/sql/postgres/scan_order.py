@@ -1,11 +1,13 @@
 """Whether the order in which rows come could show the order of a hidden column.
 
 An index that reads a masked or hidden column, when scanned, gives rows in an order that the caller may not know. Such
-statements run without index scans, unless order cannot matter: at most one row is read.
+statements run without index scans, unless order cannot matter: at most one row is read. Groups that come out of a hash
+table have an order, too: it depends on statistics of the raw values.
 """
 
 from collections.abc import Mapping
 
+from app.masking.masks import Constant, Null
 from app.policy.decision import TableView
 from app.sql.postgres.conjuncts import Conjunct
 from app.sql.postgres.tree import PgTree
@@ -15,9 +17,18 @@ from connectors.contract import Catalog, TableKey
 def keeps_scan_order(
     source: PgTree, found: list[Conjunct], views: Mapping[TableKey, TableView], catalog: Catalog
 ) -> bool:
+    if source.groups and any(_has_hidden_statistics(view) for view in views.values()):
+        return True
     if not any(_has_telling_index(view, catalog) for view in views.values()):
         return False
     return not _reads_one_row(source, found, views, catalog)
+
+
+def _has_hidden_statistics(view: TableView) -> bool:
+    """The planner sizes a hash table by what it knows of the raw values, and its groups come in that order."""
+    return view.row_filter is not None or any(
+        column.mask is not None and not isinstance(column.mask, Null | Constant) for column in view.columns
+    )
 
 
 def _has_telling_index(view: TableView, catalog: Catalog) -> bool:

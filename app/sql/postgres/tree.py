@@ -56,6 +56,8 @@ class PgTree:
     binds: tuple[ParamBind, ...]
     grows: bool
     """It calls a function whose values may be larger than any stored one."""
+    groups: bool = False
+    """It has GROUP BY, DISTINCT or a set operation."""
     free_constants: frozenset[int] = frozenset()
     """Offsets in the caller's text of constants whose value no rule looks at."""
 
