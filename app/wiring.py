@@ -2,6 +2,7 @@
 
 import gc
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -40,6 +41,8 @@ from app.telemetry.trace import trace_of
 DOCS_URL = "https://douane.dev/errors"
 APPROVAL_LIFETIME_S = 24 * 3600
 LAST_ENTRIES_WAIT_S = 5.0
+SWITCH_INTERVAL_S = 0.0005
+"""The thread that made a batch of the log durable must not wait long for the interpreter: requests wait for it."""
 GC_THRESHOLDS = (20_000, 20, 20)
 """Requests leave next to no cycles: the interpreter's default of 700 new objects looks for them several times each."""
 
@@ -64,6 +67,7 @@ async def gateway(settings: Settings, demo_parts: DemoParts | None = None) -> As
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
             try:
                 yield door
             finally:

@@ -56,7 +56,7 @@ class HeavyPlanning(Protocol):
     ) -> Rewritten: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Question:
     """What a request wants of a connection, as far as planning goes."""
 

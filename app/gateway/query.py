@@ -52,7 +52,7 @@ MAX_BOUND_PARAMS_CHARS = 16_384
 MAX_LIMITS_KEPT = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class QueryCommand:
     connection: str
     sql: str

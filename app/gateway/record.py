@@ -68,8 +68,6 @@ class Record:
     status: int = 0
     code: str | None = None
     reason: str | None = None
-    token_id: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
     def refuse(self, refused: Refused, status: int) -> None:
         self.outcome, self.status = refused.outcome, status
@@ -102,31 +100,41 @@ class Record:
             entry["actor_chain"] = caller.actor_chain
             entry["client"] = caller.client
             entry["token_id"] = caller.token_id
-        for name in _OPTIONAL:
-            value = getattr(self, name)
-            if value is not None and value != ():
-                entry[name] = value
+        self._about_statement(entry)
+        if self.code is not None:
+            entry["code"] = self.code
+        if self.reason is not None:
+            entry["reason"] = self.reason
+        if self.approval_id is not None:
+            entry["approval_id"] = self.approval_id
+        if self.policy_version is not None:
+            entry["policy_version"] = self.policy_version
         if self.params:
             entry |= _params(self.params)
         if answer_sha256 is not None:
             entry["answer_sha256"] = answer_sha256
         return entry
 
-
-_OPTIONAL = (
-    "connection",
-    "action",
-    "resources",
-    "labels",
-    "masks",
-    "effect",
-    "rules",
-    "policy_version",
-    "statement",
-    "statement_run",
-    "unmask",
-    "purpose",
-    "approval_id",
-    "code",
-    "reason",
-)
+    def _about_statement(self, entry: dict[str, Any]) -> None:
+        if self.connection is not None:
+            entry["connection"] = self.connection
+        if self.action is not None:
+            entry["action"] = self.action
+        if self.resources:
+            entry["resources"] = self.resources
+        if self.labels:
+            entry["labels"] = self.labels
+        if self.masks:
+            entry["masks"] = self.masks
+        if self.effect is not None:
+            entry["effect"] = self.effect
+        if self.rules:
+            entry["rules"] = self.rules
+        if self.statement is not None:
+            entry["statement"] = self.statement
+        if self.statement_run is not None:
+            entry["statement_run"] = self.statement_run
+        if self.unmask:
+            entry["unmask"] = self.unmask
+        if self.purpose is not None:
+            entry["purpose"] = self.purpose

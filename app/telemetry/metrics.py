@@ -43,6 +43,7 @@ class Metrics:
         )
         self._durations = {op: durations.labels(op) for op in known}
         self._over: Counts[tuple[str, str]] = Counts()
+        self._looked: Counts[tuple[str, bool]] = Counts()
         self._rows_out = self._bytes_out = self._begun = self._ended = 0
         self._rows = self._counter("released_rows", "Rows that left.")
         self._bytes = self._counter("released_bytes", "Bytes of answers that left.")
@@ -98,13 +99,16 @@ class Metrics:
         for series, count in self._over.items():
             self._requests[series].inc(count)
         self._over.clear()
+        for lookup, count in self._looked.items():
+            self._lookups[lookup].inc(count)
+        self._looked.clear()
         self._rows.inc(self._rows_out)
         self._bytes.inc(self._bytes_out)
         self._in_flight.inc(self._begun - self._ended)
         self._rows_out = self._bytes_out = self._begun = self._ended = 0
 
     def looked_up(self, cache: str, *, hit: bool) -> None:
-        self._lookups[cache, hit].inc()
+        self._looked[cache, hit] += 1
 
     def flushed(self, entries: int, duration_s: float) -> None:
         self._flush_s.observe(duration_s)

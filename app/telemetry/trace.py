@@ -52,4 +52,4 @@ _random = Random(SystemRandom().getrandbits(256))  # noqa: S311 - trace ids are 
 
 
 def _nonzero_hex(size: int) -> str:
-    return f"{_random.randrange(1, 256**size):0{2 * size}x}"
+    return f"{_random.getrandbits(8 * size) or 1:0{2 * size}x}"
