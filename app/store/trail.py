@@ -28,13 +28,13 @@ _BATCH_BYTES = MAX_PAYLOAD_BYTES // 4
 _CHECKPOINT_INTERVAL_S = 0.9
 _PROBE_INTERVAL_S = 1.0
 _ATTEST_INTERVAL_S = 0.1
-_WINDOW_S = 0.004
+_WINDOW_S = 0.005
 _QUIET_TURNS = 2
-_PATIENCE_S = 0.001
-_CROWD_PER_ENTRY = 4
+_PATIENCE_S = 0.0025
+_CROWD_PER_ENTRY = 2
 """A flush costs two thread switches, whatever it carries. While the loop has other requests to run, waiting for their
 entries costs nobody anything; when it is quiet for two turns, or after the window, the flush starts. A flush for few
-of many is given another millisecond even then."""
+of many is given a moment more even then."""
 
 
 class _Batch:
