@@ -368,7 +368,7 @@ def running_statements(pg: PostgresServer) -> int:
     return int(
         pg.psql(
             "SELECT count(*) FROM pg_stat_activity "
-            "WHERE usename = 'reader' AND state = 'active' AND query ILIKE '%people%people%'"
+            "WHERE usename = 'reader' AND state = 'active' AND query ILIKE '%people) a%people) b%'"
         )
     )
 
