@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from app.audit.batch import HEADER_BYTES, Batch, Broken, Read, batches, next_sound
+from app.audit.batch import HEADER_BYTES, Batch, Broken, Read, batches, interrupted, next_sound
 from app.audit.checkpoint import Checkpoint
 from app.audit.entry import aside_path, asides_of
 from app.audit.findings import Finding, Problem, difference
@@ -165,22 +165,32 @@ class _Reading:
             start, offset = offset, None
             for found in batches(journal, start):
                 match found:
+                    case Batch(sound=True) if found.first == self.count:
+                        yield found.entries
+                    case _ if self._torn(found, journal):
+                        return
+                    case Batch():
+                        self._frame(len(found.entries))
+                        yield found.entries
                     case Broken():
                         entries, offset = self._broken(found, journal)
                         yield entries
-                    case Batch():
-                        if not found.sound or found.first != self.count:
-                            self._frame(len(found.entries))
-                        yield found.entries
+
+    def _torn(self, found: Batch | Broken, journal: Read) -> bool:
+        """Nothing behind it was ever durable, nothing signed reaches into it, and part of it never came to the disk."""
+        if self.count < self.signed:
+            return False
+        rest = journal(found.offset, _SALVAGE_BYTES)
+        if next_sound(rest, self.count) is not None or not interrupted(rest, found.offset):
+            return False
+        self.torn_at = found.offset
+        return True
 
     def _broken(self, found: Broken, journal: Read) -> tuple[Sequence[bytes], int | None]:
         """What can still be told apart behind a frame that cannot be read, and where the next whole one starts."""
         rest = journal(found.offset, _SALVAGE_BYTES)
         following = next_sound(rest, self.count)
-        if following is None and self.count >= self.signed and (found.cut_short or not any(rest)):
-            self.torn_at = found.offset
-            return (), None
-        end = len(rest) if following is None else following.offset
+        end = len(rest.rstrip(b"\0")) if following is None else following.offset
         entries = _salvaged(rest[HEADER_BYTES:end])
         self._frame(max(1, len(entries)))
         return entries, None if following is None else found.offset + following.offset

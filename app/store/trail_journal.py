@@ -1,18 +1,24 @@
-"""The append-only file behind the log: one durable write per batch, and what a failure or a crash leaves of it."""
+"""The append-only file behind the log: one durable write per batch, and what a failure or a crash leaves of it.
+
+The file is made longer ahead of need, in zeros: a flush into them changes no file-system metadata, which costs less
+than half of one that makes the file longer.
+"""
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.audit.batch import HEADER_BYTES, Batch, batch_at, encode
-from app.store.trail_files import write_all
+from app.store.trail_files import write_all_at
 
 _PROBE_BYTES = 64 * 1024
+_ROOM_BYTES = 4 * 1024 * 1024
+_MIN_ROOM_BYTES = 64 * 1024
 
 
 class Journal:
-    """Not thread-safe: one thread writes. `durable_bytes` counts what is known to be on disk, and nothing else ever
-    stays in the file."""
+    """Not thread-safe: one thread writes. `durable_bytes` counts what is known to be on disk; nothing but zeros ever
+    stays in the file behind it."""
 
     def __init__(
         self,
@@ -27,6 +33,8 @@ class Journal:
         self._sync = sync
         self._fd: int | None = None
         self._last_batch_at = last_batch_at
+        self._room_until = 0
+        self._cramped = False
         self.entries = entries
         self.durable_bytes = durable_bytes
 
@@ -35,8 +43,11 @@ class Journal:
         which the next call tries first."""
         fd = self._sound_fd()
         data = encode(self.entries, entries)
+        end = self.durable_bytes + len(data)
         try:
-            write_all(fd, data)
+            if end > self._room_until:
+                self._make_room(fd, end)
+            write_all_at(fd, data, self.durable_bytes)
             self._sync(fd)
         except BaseException:
             self._distrust(fd)
@@ -48,8 +59,9 @@ class Journal:
     def probe(self) -> None:
         """Is there room again? Raises OSError. Leaves nothing behind: zeros are no batch, should it be cut off."""
         fd = self._sound_fd()
+        self._room_until = 0
         try:
-            write_all(fd, bytes(_PROBE_BYTES))
+            write_all_at(fd, bytes(_PROBE_BYTES), self.durable_bytes)
             os.ftruncate(fd, self.durable_bytes)
             self._sync(fd)
         except BaseException:
@@ -62,8 +74,24 @@ class Journal:
 
     def close(self) -> None:
         if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+            try:
+                os.ftruncate(self._fd, self.durable_bytes)
+            finally:
+                os.close(self._fd)
+                self._fd = None
+
+    def _make_room(self, fd: int, end: int) -> None:
+        """Raises OSError when what was written cannot be synced."""
+        room_until = end + (_MIN_ROOM_BYTES if self._cramped else min(_ROOM_BYTES, max(_MIN_ROOM_BYTES, end)))
+        try:
+            write_all_at(fd, bytes(room_until - self.durable_bytes), self.durable_bytes)
+        except OSError:
+            # Too little space for comfort may still be enough for this batch
+            os.ftruncate(fd, self.durable_bytes)
+            self._cramped = True
+            return
+        self._sync(fd)
+        self._room_until, self._cramped = room_until, False
 
     def _distrust(self, fd: int) -> None:
         # After a failed sync the kernel may have dropped the pages and forgotten the error: this descriptor's later
@@ -73,7 +101,7 @@ class Journal:
 
     def _sound_fd(self) -> int:
         if self._fd is None:
-            fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
                 self._cut_back(fd)
             except BaseException:
@@ -83,6 +111,7 @@ class Journal:
         return self._fd
 
     def _cut_back(self, fd: int) -> None:
+        self._room_until = 0
         size = os.fstat(fd).st_size
         if size < self.durable_bytes:
             raise OSError("the journal has lost durable bytes")

@@ -21,6 +21,7 @@ VKEY = "log.vkey"
 MAX_WRITERS = 1024
 FULL_SCAN_BYTES = 64 * 1024 * 1024
 """Logs up to this size are read whole at every start; of larger ones only what no checkpoint covers yet."""
+_REST_BYTES = 4 * 1024 * 1024
 
 
 class TrailCorrupt(Exception):  # noqa: N818 - names a state of the log
@@ -89,11 +90,10 @@ def _recover(path: Path, origin: str, key: Ed25519PrivateKey, lock_fd: int, full
     try:
         scan = _Scan(path, fd, head)
         scan.run(full_scan_bytes)
-        size = os.fstat(fd).st_size
-        if size > scan.end:
+        if cut := scan.rest().rstrip(b"\0"):
             # Nobody was told of it; kept all the same, so that nothing vanishes from an audit directory
-            write_whole(path / f"cut-{scan.edge.size}", os.pread(fd, size - scan.end, scan.end))
-            os.ftruncate(fd, scan.end)
+            write_whole(path / f"cut-{scan.edge.size}", cut)
+        os.ftruncate(fd, scan.end)
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -106,7 +106,7 @@ def _recover(path: Path, origin: str, key: Ed25519PrivateKey, lock_fd: int, full
         last_batch_at=scan.last_batch_at,
         signed_size=_size_of(path / LATEST, head),
         tiles=tuple(scan.tiles),
-        cut_bytes=size - scan.end,
+        cut_bytes=len(cut),
     )
 
 
@@ -131,7 +131,7 @@ class _Scan:
         self._check_head()
         for found in batches(self._read, self.end):
             if isinstance(found, Broken) or not found.sound or found.first != self.edge.size:
-                self._must_be_torn(found.offset)
+                self._must_be_torn()
                 break
             self._take(found.entries)
             self.last_batch_at, self.end = found.offset, found.end
@@ -156,16 +156,16 @@ class _Scan:
                 f"{self._path}: entries below {head.size} are not those of the signed checkpoint; {_ADVICE}"
             )
 
-    def _must_be_torn(self, offset: int) -> None:
-        size = os.fstat(self._fd).st_size
-        rest = os.pread(self._fd, size - offset, offset)
-        while len(rest) < size - offset:
-            more = os.pread(self._fd, size - offset - len(rest), offset + len(rest))
-            if not more:
-                break
-            rest += more
-        if next_sound(rest, self.edge.size) is not None:
+    def _must_be_torn(self) -> None:
+        if next_sound(self.rest(), self.edge.size) is not None:
             raise TrailCorrupt(f"{self._path}: entry {self.edge.size} is damaged and durable ones follow it; {_ADVICE}")
+
+    def rest(self) -> bytes:
+        """All behind the last whole batch."""
+        read, at = bytearray(), self.end
+        while more := os.pread(self._fd, _REST_BYTES, at + len(read)):
+            read += more
+        return bytes(read)
 
     def _skip_covered(self) -> None:
         """Believes `resume` and the partial tiles only as far as the signed root bears them out."""
