@@ -92,7 +92,10 @@ def _same_in_orjson(value: Any, depth: int) -> bool:
                 return False
         return True
     if kind is list or kind is tuple:
-        return all(type(item) in _FAST_TYPES or _same_in_orjson(item, depth - 1) for item in value)
+        for item in value:  # noqa: SIM110 - a generator costs as much as the whole loop
+            if type(item) not in _FAST_TYPES and not _same_in_orjson(item, depth - 1):
+                return False
+        return True
     return False
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.audit.batch import HEADER_BYTES, Batch, batch_at, encode
-from app.store.trail_files import write_all_at
+from app.store.trail_files import write_all_at, write_durably
 
 _PROBE_BYTES = 64 * 1024
 _ROOM_BYTES = 4 * 1024 * 1024
@@ -27,10 +27,10 @@ class Journal:
         entries: int,
         durable_bytes: int,
         last_batch_at: int | None,
-        sync: Callable[[int], None] = os.fdatasync,
+        write: Callable[[int, bytes, int], None] = write_durably,
     ) -> None:
         self._path = path
-        self._sync = sync
+        self._write = write
         self._fd: int | None = None
         self._last_batch_at = last_batch_at
         self._room_until = 0
@@ -47,8 +47,7 @@ class Journal:
         try:
             if end > self._room_until:
                 self._make_room(fd, end)
-            write_all_at(fd, data, self.durable_bytes)
-            self._sync(fd)
+            self._write(fd, data, self.durable_bytes)
         except BaseException:
             self._distrust(fd)
             raise
@@ -63,7 +62,7 @@ class Journal:
         try:
             write_all_at(fd, bytes(_PROBE_BYTES), self.durable_bytes)
             os.ftruncate(fd, self.durable_bytes)
-            self._sync(fd)
+            os.fdatasync(fd)
         except BaseException:
             self._distrust(fd)
             raise
@@ -90,7 +89,7 @@ class Journal:
             os.ftruncate(fd, self.durable_bytes)
             self._cramped = True
             return
-        self._sync(fd)
+        os.fdatasync(fd)
         self._room_until, self._cramped = room_until, False
 
     def _distrust(self, fd: int) -> None:

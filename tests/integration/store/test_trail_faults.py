@@ -21,6 +21,7 @@ from logbook import KEY, ORIGIN, batches_in, entries_in, entry, failed, forge, o
 from app.audit.batch import encode
 from app.ports import TrailUnavailable
 from app.store.trail import FileTrail
+from app.store.trail_files import write_durably
 from app.store.trail_journal import Journal
 from app.store.trail_key import KeyUnusable, ensure_key, load_key
 from app.store.trail_open import TrailCorrupt, open_first_free
@@ -185,13 +186,13 @@ async def test_a_log_that_closes_on_a_full_disk_says_so_and_is_signed_at_the_nex
 def test_after_a_failed_sync_the_journal_is_cut_back_to_what_was_durable(tmp_path: Path) -> None:
     fails = [False]
 
-    def sync(fd: int) -> None:
+    def write(fd: int, data: bytes, offset: int) -> None:
+        write_durably(fd, data, offset)
         if fails[0]:
             raise OSError(errno.EIO, "the disk is dying")
-        os.fdatasync(fd)
 
     path = tmp_path / "journal"
-    journal = Journal(path, entries=0, durable_bytes=0, last_batch_at=None, sync=sync)
+    journal = Journal(path, entries=0, durable_bytes=0, last_batch_at=None, write=write)
     journal.write([b"a"])
     durable = encode(0, [b"a"])
     assert path.read_bytes().rstrip(b"\0") == durable
@@ -205,13 +206,14 @@ def test_after_a_failed_sync_the_journal_is_cut_back_to_what_was_durable(tmp_pat
 
 
 def test_a_journal_whose_last_durable_batch_is_gone_is_not_written_to(tmp_path: Path) -> None:
-    def sync(fd: int) -> None:
-        if len(path.read_bytes().rstrip(b"\0")) > first_bytes:
+    def write(fd: int, data: bytes, offset: int) -> None:
+        write_durably(fd, data, offset)
+        if offset:
             raise OSError(errno.EIO, "the disk is dying")
 
     path = tmp_path / "journal"
     first_bytes = len(encode(0, [b"a"]))
-    journal = Journal(path, entries=0, durable_bytes=0, last_batch_at=None, sync=sync)
+    journal = Journal(path, entries=0, durable_bytes=0, last_batch_at=None, write=write)
     journal.write([b"a"])
     with pytest.raises(OSError, match="dying"):
         journal.write([b"b"])
