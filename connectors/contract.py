@@ -164,6 +164,41 @@ class ReadOutcome:
     stopped: Stopped | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRunnable:
+    """One checked, rendered write, alone in a transaction of its own. The connector never changes its text.
+
+    The statement gives one row for every row it touched. The first column is the check: true, or the whole write is
+    rolled back (ROW_FILTER); it is never handed to a sink. `returning`: further columns follow, for the caller.
+    `ddl`: the statement gives no rows at all and its number of affected rows is 0.
+    """
+
+    sql: str
+    args: tuple[Any, ...] = ()
+    returning: bool = False
+    ddl: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteLimits:
+    """`max_affected`: the write is rolled back when it would touch more rows (None: any number). `dry_run`: everything
+    runs and is then rolled back. `read` bounds what RETURNING hands out; rows beyond are touched, not delivered."""
+
+    read: Limits
+    max_affected: int | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOutcome:
+    """`affected` counts every row that was touched, `row_count` those delivered to the sink."""
+
+    affected: int
+    columns: tuple[ResultColumn, ...] = ()
+    row_count: int = 0
+    stopped: Stopped | None = None
+
+
 class Failure(StrEnum):
     UNAVAILABLE = "unavailable"
     """No connection to the engine, connection lost while running, credentials refused, pool exhausted."""
@@ -172,6 +207,8 @@ class Failure(StrEnum):
     OUT_OF_RESOURCES = "out_of_resources"
     STATEMENT = "statement"
     """The engine refused or aborted the statement; `fault` says which class."""
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    """The connection was lost while a write was being committed: it may have happened."""
     REFUSED_BY_WALL = "refused_by_wall"
     """The engine-side second wall (authorizer, read-only transaction, missing privilege) said no."""
 
@@ -193,6 +230,10 @@ class Fault(StrEnum):
     CARDINALITY = "cardinality"
     INTEGRITY = "integrity"
     UNSUPPORTED = "unsupported"
+    ROW_FILTER = "row_filter"
+    """A write would leave a row that its caller may not see (the write's check column was not true); rolled back."""
+    TOO_MANY_AFFECTED = "too_many_affected"
+    """A write would touch more rows than `WriteLimits.max_affected`; rolled back."""
     OTHER = "other"
 
 
@@ -281,6 +322,27 @@ class SqlConnector(Protocol):
 
     async def probe(self) -> tuple[Finding, ...]:
         """Reachability and privileges of the configured role."""
+
+
+@runtime_checkable
+class SqlWriter(Protocol):
+    """A connector that also writes. Without it every write is refused.
+
+    `write` returns when the transaction is durably committed (dry_run: rolled back), and raises ConnectorError when
+    nothing was changed; Failure.OUTCOME_UNKNOWN alone means that it may have been. Cancelling the task before the commit
+    was sent rolls back; from then on the call outlives the cancellation until the outcome is known, and ends in
+    CancelledError only if nothing was committed. Rows reach the sink before the commit: the caller releases none of
+    them unless `write` returned. The transaction is serialisable enough that the rows counted, checked and returned are
+    the rows changed. Integrity violations of every kind raise STATEMENT with Fault.INTEGRITY, without a name or value.
+    """
+
+    async def write(
+        self,
+        statement: WriteRunnable,
+        limits: WriteLimits,
+        sink: RowSink,
+        on_columns: Callable[[tuple[ResultColumn, ...]], None] | None = None,
+    ) -> WriteOutcome: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """One immutable policy: every decision names its version."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from app.approval.terms import Terms
 from app.policy.caller import Caller
 from app.policy.decision import Action, Context, Decision, TableView
 from connectors.contract import Catalog, Table
@@ -43,3 +44,7 @@ class PolicySnapshot(Protocol):
 
     def limits(self, connection: str) -> tuple[int | None, int | None]:
         """(max_rows, max_bytes) that data/<connection>.yaml sets for the whole connection."""
+
+    def terms(self, asked: Sequence[tuple[str, Action]]) -> Terms:
+        """On which terms humans may approve. `asked`: every (resource, action) that policy wants a human for; labels to
+        unmask are `("label:pii.email", Action.UNMASK)`."""

@@ -37,6 +37,8 @@ class Refusal(StrEnum):
     UNKNOWN_TABLE = "sql_table_not_found"
     """Denied tables answer exactly the same: nobody learns that one exists."""
     UNKNOWN_COLUMN = "sql_column_not_found"
+    NOT_WRITABLE = "sql_column_not_writable"
+    """A write names a column that comes masked: what one may not read one may not overwrite."""
     PARAMETERS = "sql_parameters"
     REQUIRED_PREDICATE = "sql_predicate_required"
     DISAGREEMENT = "sql_not_understood"
@@ -162,6 +164,20 @@ class Rewritten:
     """Every label that any visible column of any touched table carries and the statement may reach."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewrittenWrite:
+    """What runs of a write (connectors.contract.WriteRunnable says what its rows must look like: a check column first,
+    then RETURNING). `outputs`: one per RETURNING column in order, without the check column. `ddl`: exactly the caller's
+    statement, rendered from the tree."""
+
+    sql: str
+    binds: tuple[Bind, ...]
+    outputs: tuple[OutputColumn, ...] = ()
+    returning: bool = False
+    ddl: bool = False
+    labels: tuple[str, ...] = ()
+
+
 class Views(Protocol):
     def __call__(self, table: TableKey) -> TableView | None:
         """None: the caller may not know of it."""
@@ -175,7 +191,11 @@ class SqlGuard(Protocol):
     def inspect(self, text: str, params: ParamTypes, catalog: Catalog) -> Statement: ...
 
     def rewrite(self, statement: Statement, views: Views, catalog: Catalog) -> Rewritten:
-        """Only for Action.SELECT in this release; a write is inspected, decided and stored, not run."""
+        """Only for Action.SELECT."""
+
+    def rewrite_write(self, statement: Statement, views: Views, catalog: Catalog) -> RewrittenWrite:
+        """For every other action. WHERE, SET, VALUES and RETURNING see the caller's views alone (masked, filtered); rows
+        outside of the row filter are neither touched nor left behind."""
 
 
 class Shape(Protocol):
