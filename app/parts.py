@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from app.api.operations import ENDPOINTS
 from app.background import Background
 from app.connecting import build_connections, first_catalogs, refuse_unsafe
@@ -43,6 +41,15 @@ Identity = tuple[IssuerConfig, KeyRing]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalKeys:
+    """One for each purpose, 32 bytes: held results, stored answers of idempotency keys, one-time links."""
+
+    held: bytes
+    answers: bytes
+    links: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     trail: FileTrail
     store: ApprovalStore
@@ -56,6 +63,7 @@ class Parts:
     background: Background
     mask_keys: MaskKeys
     cursor_key: bytes
+    approval_keys: ApprovalKeys
 
 
 @asynccontextmanager
@@ -105,7 +113,8 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
             ),
             background=background,
             mask_keys=NoMaskKeys() if master is None else MaskKeyring(parse_master_key(master)),
-            cursor_key=_cursor_key(load_key(file_of(settings.audit.key))),
+            cursor_key=_derived(load_key(file_of(settings.audit.key)).private_bytes_raw(), b"douane/cursor"),
+            approval_keys=_approval_keys(settings),
         )
 
 
@@ -200,6 +209,19 @@ def file_of(reference: SecretRef) -> Path:
     return path
 
 
-def _cursor_key(log_key: Ed25519PrivateKey) -> bytes:
-    """Derived from a key that every worker has, so that cursors survive a restart and hold for all of them."""
-    return hmac.digest(log_key.private_bytes_raw(), b"douane/cursor", "sha256")
+def _approval_keys(settings: Settings) -> ApprovalKeys:
+    """Derived, where no key is given, from a key that every worker has: so that what one holds another can release."""
+    given = settings.approvals.key
+    if given is None:
+        root = load_key(file_of(settings.audit.key)).private_bytes_raw()
+    else:
+        root = parse_master_key(given.read())
+    return ApprovalKeys(
+        held=_derived(root, b"douane/held"),
+        answers=_derived(root, b"douane/answers"),
+        links=_derived(root, b"douane/links"),
+    )
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return hmac.digest(key, purpose, "sha256")

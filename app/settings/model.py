@@ -238,6 +238,14 @@ class Masking(Section):
     """32 random bytes as 64 hex digits or base64; every pseudonym domain has a key derived from it."""
 
 
+class Approvals(Section):
+    key: SecretRef | None = None
+    """32 random bytes as 64 hex digits or base64: encrypts held results and stored answers, signs one-time links. All
+    processes on one store need the same one. Absent: derived from audit.key."""
+    max_held_bytes: int = Field(default=16 * MIB, ge=1_024, le=256 * MIB)
+    """A previewed answer larger than this cannot wait for a human."""
+
+
 class Limits(Section):
     max_body_bytes: int = Field(default=262_144, ge=1_024, le=16 * MIB)
     max_header_bytes: int = Field(default=16_384, ge=4_096, le=65_536)
@@ -255,6 +263,7 @@ class Settings(Section):
     audit: Audit
     masking: Masking | None = None
     """Needed as soon as a policy uses a pseudonym mask."""
+    approvals: Approvals = Approvals()
     limits: Limits = Limits()
     acknowledge: tuple[Name, ...] = ()
     """Codes of unsafe findings that are meant so."""
