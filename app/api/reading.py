@@ -22,7 +22,10 @@ from app.gateway.errors import (
 from app.gateway.query import QueryCommand
 
 _WHOLE = re.compile(r"[+]?([0-9]{1,18})(?:\.0+)?")
+_PREFERRED_WAIT = re.compile(r"""(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:[,;]|$)""", re.IGNORECASE)
 _BIG = 2**53
+MAX_WAIT_S = 60
+"""Longer than that, proxies between us and the client lose patience."""
 MAX_DEPTH = 64
 """Levels of nesting in a body; deeper ones serve nobody and break recursive readers."""
 _validate: Callable[[Any], QueryBody] = TypeAdapter(QueryBody).validator.validate_python
@@ -103,7 +106,18 @@ def query_command(connection: str, body: bytes, headers: Mapping[bytes, bytes]) 
         purpose=fields.purpose,
         cursor=fields.cursor,
         idempotency_key=_idempotency_key(fields.idempotency_key, headers),
+        dry_run=fields.dry_run or False,
+        wait_seconds=preferred_wait_s(headers) if fields.wait_seconds is None else fields.wait_seconds,
     )
+
+
+def preferred_wait_s(headers: Mapping[bytes, bytes]) -> int:
+    """`Prefer: wait=N` (RFC 7240), at most what an answer may wait. A preference that cannot be read is none."""
+    sent = headers.get(b"prefer")
+    if sent is None:
+        return 0
+    found = _PREFERRED_WAIT.search(sent.decode("latin-1"))
+    return 0 if found is None else min(int(found[1]), MAX_WAIT_S)
 
 
 def _idempotency_key(twin: str | None, headers: Mapping[bytes, bytes]) -> str | None:

@@ -85,6 +85,19 @@ class QueryBody(Body):
             "approval it already has.",
         ),
     ] = None
+    dry_run: Annotated[
+        bool | None,
+        Field(
+            description="Of a write: run it in a transaction that is rolled back, and say how many rows it would touch."
+        ),
+    ] = None
+    wait_seconds: Annotated[
+        Annotated[int, Field(ge=0, le=60), BeforeValidator(whole)] | None,
+        Field(
+            description="If a human has to approve first, wait so long for it: approved in time, the answer is the "
+            "result. Same as `Prefer: wait=N`.",
+        ),
+    ] = None
 
 
 class ColumnOut(BaseModel):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from app.approval.machine import Objection
 from app.policy.decision import RuleRef
 
 
@@ -243,7 +244,132 @@ class Overloaded(Refused):
     outcome = "failed"
 
 
+class ApprovalConflict(Refused):
+    """The approval is not in a state that allows this; every class below has its own code."""
+
+    code = "approval_conflict"
+    title = "The approval changed meanwhile"
+    outcome = "denied"
+
+
+class ApprovalNotPending(ApprovalConflict):
+    code = "approval_not_pending"
+    title = "The approval does not wait for a decision"
+
+
+class ApprovalNotApproved(ApprovalConflict):
+    code = "approval_not_approved"
+    title = "Nobody approved it yet"
+
+
+class ApprovalExpired(ApprovalConflict):
+    code = "approval_expired"
+    title = "The approval has expired"
+
+
+class ApprovalRejected(ApprovalConflict):
+    code = "approval_rejected"
+    title = "The request was rejected"
+
+
+class ApprovalCancelled(ApprovalConflict):
+    code = "approval_cancelled"
+    title = "The request was cancelled"
+
+
+class ApprovalRevoked(ApprovalConflict):
+    code = "approval_revoked"
+    title = "The approval was revoked"
+
+
+class ApprovalAlreadyExecuted(ApprovalConflict):
+    code = "approval_already_executed"
+    title = "What was approved has run already"
+
+
+class ApprovalInUse(ApprovalConflict):
+    code = "approval_in_use"
+    title = "The approval is being used right now"
+
+
+class ApprovalReopened(ApprovalConflict):
+    code = "approval_reopened"
+    title = "What was approved has changed"
+
+
+class ApprovalFailed(ApprovalConflict):
+    code = "approval_failed"
+    title = "The use of the approval failed"
+
+
+class ApprovalAlreadyVoted(ApprovalConflict):
+    code = "approval_already_voted"
+    title = "You have decided already"
+
+
+class ApprovalRowsExceeded(ApprovalConflict):
+    code = "approval_rows_exceeded"
+    title = "More rows than were approved"
+
+
+class ApprovalSelfDecision(Refused):
+    code = "approval_self_decision"
+    title = "Nobody decides their own request"
+    outcome = "denied"
+
+
+class ApprovalNotApprover(Refused):
+    code = "approval_not_approver"
+    title = "You are not an approver of this request"
+    outcome = "denied"
+
+
+class ApprovalAltered(Refused):
+    """The stored request does not have the digest that was approved."""
+
+    code = "approval_altered"
+    title = "The stored approval is not what was approved"
+    outcome = "failed"
+
+
+class OutcomeUnknown(Refused):
+    """It may have run: nothing runs it again."""
+
+    code = "outcome_unknown"
+    title = "Whether it ran is not known"
+    outcome = "failed"
+
+
 class InternalFault(Refused):
     code = "internal_error"
     title = "A fault of the gateway"
     outcome = "failed"
+
+
+OBJECTIONS: dict[str, type[Refused]] = {
+    kind.code: kind
+    for kind in (
+        ApprovalNotPending,
+        ApprovalNotApproved,
+        ApprovalExpired,
+        ApprovalRejected,
+        ApprovalCancelled,
+        ApprovalRevoked,
+        ApprovalAlreadyExecuted,
+        ApprovalInUse,
+        ApprovalReopened,
+        ApprovalFailed,
+        ApprovalAlreadyVoted,
+        ApprovalRowsExceeded,
+        ApprovalSelfDecision,
+        ApprovalNotApprover,
+        ApprovalAltered,
+        OutcomeUnknown,
+    )
+}
+
+
+def refusal_of_objection(objection: Objection) -> Refused:
+    """What the state machine objects, as an answer. A code that nobody knows is a conflict all the same."""
+    kind = OBJECTIONS.get(objection.code, ApprovalConflict)
+    return kind(objection.detail, code=objection.code)

@@ -62,6 +62,10 @@ class QueryCommand:
     purpose: str | None = None
     cursor: str | None = None
     idempotency_key: str | None = None
+    dry_run: bool = False
+    """Of a write: tell what it would touch, and roll it back."""
+    wait_seconds: int = 0
+    """How long the answer may wait for a human."""
 
 
 NewApproval = Callable[[Caller, QueryCommand, Plan, float], Approval]
