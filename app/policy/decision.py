@@ -153,5 +153,8 @@ class TableView:
     max_bytes: int | None = None
     asks: tuple[RuleRef, ...] = ()
     """Rules that make a requested unmask wait for a human."""
+    asked_labels: tuple[str, ...] = ()
+    """Requested labels that wait for a human. Where the view was made as granted, `columns` shows them raw: nothing
+    planned with it may run before that human said yes."""
     refused_labels: tuple[str, ...] = ()
     """Labels the request wants unmasked although no rule allows or asks."""

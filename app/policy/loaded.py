@@ -110,6 +110,8 @@ class LoadedPolicy:
         catalog: Catalog,
         context: Context,
         unmask: Collection[str],
+        *,
+        granted: bool = False,
     ) -> TableView:
         data = self._data(connection)
         entry = data.of(table.key)
@@ -123,13 +125,23 @@ class LoadedPolicy:
         refused = tuple(sorted(label for label in set(unmask) if isinstance(decided(label), Deny)))
         if entry is None and table.kind in CLOSED_KINDS:
             return TableView(schema=table.schema, name=table.name, columns=(), refused_labels=refused)
-        columns = Columns(data, self._parts.masks, catalog, lambda label: isinstance(decided(label), Allow))
+        asked: set[str] = set()
+
+        def comes_raw(label: str) -> bool:
+            match decided(label):
+                case Allow():
+                    return True
+                case AskFirst() if label in unmask:
+                    # Noted where it is looked at: a column without the label may be made of one that has it.
+                    asked.add(label)
+                    return granted
+                case _:
+                    return False
+
+        columns = Columns(data, self._parts.masks, catalog, comes_raw)
         visible: list[ColumnView] = []
-        carried: set[str] = set()
         for column in table.columns:
             state = columns.state(table, column)
-            if state.label is not None:
-                carried.add(state.label)
             if not isinstance(state.mask, Hide):
                 visible.append(
                     ColumnView(
@@ -148,7 +160,8 @@ class LoadedPolicy:
             required=() if entry is None else entry.required,
             max_rows=None if entry is None else entry.max_rows,
             max_bytes=None if entry is None else entry.max_bytes,
-            asks=_asked(decided(label) for label in sorted(carried & set(unmask))),
+            asks=_asked(decided(label) for label in sorted(asked)),
+            asked_labels=tuple(sorted(asked)),
             refused_labels=refused,
         )
 

@@ -39,8 +39,12 @@ class PolicySnapshot(Protocol):
         catalog: Catalog,
         context: Context,
         unmask: Collection[str],
+        *,
+        granted: bool = False,
     ) -> TableView:
-        """How the table comes to this caller, once `decide(… SELECT)` let it through."""
+        """How the table comes to this caller, once `decide(… SELECT)` let it through. `granted`: labels of `unmask` that
+        policy asks a human for come raw, as if that human had said yes; the view's `asked_labels` names them, and
+        whoever plans with it must ask."""
 
     def limits(self, connection: str) -> tuple[int | None, int | None]:
         """(max_rows, max_bytes) that data/<connection>.yaml sets for the whole connection."""
