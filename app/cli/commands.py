@@ -6,17 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from app.cli.approvals import approvals
+from app.cli.ending import DEFAULT_STATE, EXIT_FINDINGS, EXIT_USAGE, StateDir, expected
 from app.settings import SettingsError, config_path, load_settings, unacknowledged
 from app.settings.model import Settings
 from connectors.contract import Severity
-
-EXIT_FINDINGS = 1
-EXIT_USAGE = 2
-DEFAULT_STATE = Path("state/demo")
 
 cli = typer.Typer(
     name="douane",
@@ -28,26 +26,12 @@ cli = typer.Typer(
 )
 audit = typer.Typer(no_args_is_help=True, help="The tamper-evident audit log.")
 cli.add_typer(audit, name="audit")
+cli.add_typer(approvals, name="approvals")
 
-StateDir = Annotated[Path, typer.Option("--state", metavar="DIR", help="Folder that keeps the demo's data and keys.")]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Configuration file; else DOUANE_CONFIG, else ./douane.yaml."),
 ]
-
-
-def fail(problem: str, code: int = EXIT_USAGE) -> NoReturn:
-    typer.echo(f"douane: {problem}", err=True)
-    raise typer.Exit(code)
-
-
-@contextmanager
-def expected(*faults: type[Exception]) -> Iterator[None]:
-    """Faults of the operator's making end the command with their own sentence."""
-    try:
-        yield
-    except faults as fault:
-        fail(str(fault))
 
 
 def _settings(path: Path) -> Settings:
@@ -211,7 +195,3 @@ def main() -> None:
         cli()
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()
