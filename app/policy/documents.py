@@ -208,6 +208,8 @@ _EXPECTED: Mapping[str, str] = {
     "missing": "this key",
     "dict_type": "a mapping",
     "list_type": "a list",
+    "too_short": "at least one",
+    "too_long": "fewer",
     "string_type": "text",
     "int_type": "a whole number",
     "bool_type": "true or false",

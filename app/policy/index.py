@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from app.policy.decision import Action, Effect
+from app.policy.places import ANY_ACTION
 from app.policy.resources import LABEL_PREFIX, Pattern, Width
-from app.policy.rules import ANY_ACTION, Rule
+from app.policy.rules import Rule
 from app.policy.subjects import ANYBODY
 
 _CALLERS = 8_192

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 
+from app.policy.approval_rules import ApprovalRules, approval_rules_of
+from app.policy.approvals_file import APPROVALS_FILE, ApprovalsDocument
 from app.policy.casbin_model import MODEL_FILE, Reference, check_model, check_roles
 from app.policy.connections import ConnectionKind
 from app.policy.data_file import ConnectionData, DataDocument, data_of
@@ -12,13 +14,14 @@ from app.policy.documents import read_document, validated
 from app.policy.findings import Finding, Level, PolicyBroken
 from app.policy.labels import MASKS_FILE, Masks, MasksDocument, masks_of
 from app.policy.loaded import LoadedPolicy, Parts
-from app.policy.rules import ADMIN_SURFACE, RULES_FILE, check_labels, check_links, read_rules
+from app.policy.places import ADMIN_SURFACE
+from app.policy.rules import RULES_FILE, check_labels, check_links, read_rules
 from app.policy.subjects import ANYBODY
 
 MAX_RULES_BYTES = 64 * 1024 * 1024
 
 _DATA_FILE = re.compile(r"data/([^/]+)\.yaml")
-_OTHERS = re.compile(r"approvals\.yaml|budgets\.yaml|README\.md|tests/.+")
+_OTHERS = re.compile(r"budgets\.yaml|README\.md|tests/.+")
 _EXPECTED = "model.conf, policy.csv, masks.yaml, data/CONNECTION.yaml, approvals.yaml, budgets.yaml, tests/"
 
 
@@ -39,6 +42,7 @@ def load(files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind]) 
     parsed = None if masks_document is None else validated(MasksDocument, masks_document, findings)
     masks = Masks({}) if parsed is None else masks_of(parsed)
     data = _read_data(files, connections, findings)
+    approvals = _read_approvals(files, connections, findings)
     rules_data = files.get(RULES_FILE, b"")
     if len(rules_data) > MAX_RULES_BYTES:
         findings.append(_whole(RULES_FILE, "file too large", f"at most {MAX_RULES_BYTES} bytes"))
@@ -62,6 +66,7 @@ def load(files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind]) 
             rules=rules,
             roles=roles,
             masks=masks,
+            approvals=approvals,
             data=data,
             connections=dict(connections),
             warnings=tuple(findings),
@@ -88,7 +93,7 @@ def _check_names(
                 findings.append(_whole(name, f"unknown connection {data_file[1]!r}", f"one of: {known}"))
             elif kind is not ConnectionKind.SQL:
                 findings.append(_whole(name, f"{data_file[1]} is no SQL connection", "a connection with tables"))
-        elif name not in (MODEL_FILE, RULES_FILE, MASKS_FILE) and not _OTHERS.fullmatch(name):
+        elif name not in (MODEL_FILE, RULES_FILE, MASKS_FILE, APPROVALS_FILE) and not _OTHERS.fullmatch(name):
             findings.append(_whole(name, "unknown file", _EXPECTED))
     if ADMIN_SURFACE in connections:
         findings.append(_whole(RULES_FILE, f"a connection is called {ADMIN_SURFACE!r}", "any other name"))
@@ -107,6 +112,18 @@ def _read_data(
         if document is not None and parsed is not None:
             found[data_file[1]] = data_of(parsed, document, findings)
     return found
+
+
+def _read_approvals(
+    files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind], findings: list[Finding]
+) -> ApprovalRules:
+    if APPROVALS_FILE not in files:
+        return ApprovalRules()
+    document = read_document(APPROVALS_FILE, files[APPROVALS_FILE], findings)
+    parsed = None if document is None else validated(ApprovalsDocument, document, findings)
+    if document is None or parsed is None:
+        return ApprovalRules()
+    return approval_rules_of(parsed, document, connections, findings)
 
 
 def _rows_without_clients(data: ConnectionData, roles: Mapping[str, frozenset[str]]) -> Iterator[Finding]:

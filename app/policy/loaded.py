@@ -1,10 +1,12 @@
 """The loaded policy: what PolicySnapshot promises, answered from the index and from small caches that die with it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from app.approval.terms import Terms
 from app.masking.masks import Hide
+from app.policy.approval_rules import ApprovalRules
 from app.policy.caller import Caller
 from app.policy.casbin_model import Reference
 from app.policy.catalog_check import catalog_findings
@@ -28,10 +30,11 @@ from app.policy.decision import (
 from app.policy.findings import Finding
 from app.policy.index import RuleIndex
 from app.policy.labels import Masks
+from app.policy.places import ADMIN_SURFACE
 from app.policy.reach import may_reach
 from app.policy.resources import LABEL_PREFIX, connection_of, label_resource
 from app.policy.row_filters import EVERY_ROW, conjunction
-from app.policy.rules import ADMIN_SURFACE, Rules, conditional_names
+from app.policy.rules import Rules, conditional_names
 from app.policy.subjects import ANYBODY
 from app.policy.tables import CLOSED_KINDS, DERIVED_KINDS, Columns
 from app.policy.verdicts import Question
@@ -51,6 +54,7 @@ class Parts:
     rules: Rules
     roles: dict[str, frozenset[str]]
     masks: Masks
+    approvals: ApprovalRules
     data: Mapping[str, ConnectionData]
     connections: Mapping[str, ConnectionKind]
     warnings: tuple[Finding, ...]
@@ -68,6 +72,9 @@ class LoadedPolicy:
         self._index = RuleIndex(parts.rules.rules, parts.roles)
         self._question = lru_cache(maxsize=_QUESTIONS)(self._compose)
         self._reach = lru_cache(maxsize=_REACHES)(self._compute_reach)
+
+    def identities(self, caller: Caller) -> frozenset[str]:
+        return self._index.identities(caller.principal_subjects)
 
     def names_needed(self, caller: Caller, resource: str, action: Action) -> frozenset[str]:
         return self._question(caller.principal_subjects, caller.actor_subjects, resource, action).names
@@ -88,6 +95,9 @@ class LoadedPolicy:
     def limits(self, connection: str) -> tuple[int | None, int | None]:
         data = self._data(connection)
         return (data.max_rows, data.max_bytes)
+
+    def terms(self, asked: Sequence[tuple[str, Action]]) -> Terms:
+        return self._parts.approvals.terms(asked)
 
     def subject_column(self, connection: str, table: Table) -> str | None:
         """The column that identifies a person in this table, if the data file names one."""

@@ -1,7 +1,6 @@
 """policy.csv becomes rules and role links, each with its line; nothing is matched here."""
 
 import csv
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,17 +10,12 @@ from app.policy.connections import ConnectionKind
 from app.policy.decision import Action, Effect, RuleRef
 from app.policy.expression import ExpressionError
 from app.policy.findings import Finding, Level
-from app.policy.resources import EVERYTHING, LABEL_PREFIX, MAX_STARS, Pattern, covers
+from app.policy.places import ANY_ACTION, BadPlace, resource_pattern
+from app.policy.resources import LABEL_PREFIX, Pattern, covers
 from app.policy.subjects import SUBJECT_FORM, is_named, is_subject
 
 RULES_FILE = "policy.csv"
-ANY_ACTION = "*"
-ADMIN_SURFACE = "douane"
 MAX_LINE_CHARACTERS = 4_096
-
-RESOURCE_FORM = "connection/path, label:NAME or **"
-_CONNECTION = re.compile(r"[^\s*/:]+|\*")
-_LABEL = re.compile(r"[\w.*-]+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,47 +148,16 @@ def _rule(line: int, fields: list[str], connections: Mapping[str, ConnectionKind
         raise _BadLine(3, f"unknown action {action!r}", ", ".join(_ACTIONS))
     if effect not in _EFFECTS:
         raise _BadLine(4, f"unknown effect {effect!r}", ", ".join(_EFFECTS))
-    pattern = _pattern(resource, action, connections)
+    try:
+        pattern = resource_pattern(resource, action, connections)
+    except BadPlace as bad:
+        raise _BadLine(2, bad.what, bad.expected) from bad
     condition = _condition(fields[5]) if len(fields) == 6 and fields[5] else None
     return Rule(line, subject, pattern, action, _EFFECTS[effect], condition)
 
 
 _ACTIONS = (*(action.value for action in Action), ANY_ACTION)
 _EFFECTS = {effect.value: effect for effect in Effect}
-
-
-def _pattern(text: str, action: str, connections: Mapping[str, ConnectionKind]) -> Pattern:
-    """A pattern that could never cover anything is refused: a deny that is never met protects nothing."""
-    if text.startswith(LABEL_PREFIX):
-        if not _LABEL.fullmatch(text.removeprefix(LABEL_PREFIX)):
-            raise _BadLine(2, f"malformed label {text!r}", "label:pii.email or label:pii.*")
-        if action not in (Action.UNMASK, ANY_ACTION):
-            raise _BadLine(2, f"{action} does not apply to a label", "unmask, or a connection/path")
-    elif text != EVERYTHING:
-        _check_place(text, action, connections)
-    if "***" in text or text.count("*") > MAX_STARS:
-        raise _BadLine(2, f"too many stars in {text!r}", f"* or **, at most {MAX_STARS} stars")
-    return Pattern(text)
-
-
-def _check_place(text: str, action: str, connections: Mapping[str, ConnectionKind]) -> None:
-    connection, slash, path = text.partition("/")
-    if not slash or not path or not _CONNECTION.fullmatch(connection):
-        raise _BadLine(2, f"malformed resource {text!r}", RESOURCE_FORM)
-    if action == Action.UNMASK:
-        raise _BadLine(2, "unmask applies to labels", "label:NAME or **")
-    if connection in ("*", ADMIN_SURFACE):
-        return
-    kind = connections.get(connection)
-    if kind is None:
-        known = ", ".join(sorted(connections)) or "none is configured"
-        raise _BadLine(2, f"unknown connection {connection!r}", f"one of: {known}")
-    if kind is ConnectionKind.SQL and not _can_be_a_table(path):
-        raise _BadLine(2, f"{path!r} is no table", f"{connection}/schema.table, {connection}/schema.*")
-
-
-def _can_be_a_table(path: str) -> bool:
-    return "**" in path or ("/" not in path and ("*" in path or path.count(".") == 1))
 
 
 def _condition(text: str) -> Condition:

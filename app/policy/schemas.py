@@ -6,11 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.policy.approvals_file import ApprovalsDocument
 from app.policy.data_file import DataDocument
 from app.policy.labels import MasksDocument
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MODELS: Mapping[str, tuple[type[BaseModel], str]] = {
+    "approvals.schema.json": (ApprovalsDocument, "Douane policy: approvals.yaml"),
     "data.schema.json": (DataDocument, "Douane policy: data/<connection>.yaml"),
     "masks.schema.json": (MasksDocument, "Douane policy: masks.yaml"),
 }

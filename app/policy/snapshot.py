@@ -19,6 +19,9 @@ class PolicySnapshot(Protocol):
     """Context names used by any condition whose value is not a function of caller, statement text and policy
     ("hour", "weekday", "purpose", "session", "spent"): their values belong into the key of every cached plan."""
 
+    def identities(self, caller: Caller) -> frozenset[str]:
+        """The principal's subjects, every role they have by policy, and `*`: whom `approvers` may name."""
+
     def names_needed(self, caller: Caller, resource: str, action: Action) -> frozenset[str]:
         """Context names that the conditions of candidate rules read; `rows` here means: ask the planner first."""
 
@@ -42,9 +45,9 @@ class PolicySnapshot(Protocol):
         *,
         granted: bool = False,
     ) -> TableView:
-        """How the table comes to this caller, once `decide(… SELECT)` let it through. `granted`: labels of `unmask` that
-        policy asks a human for come raw, as if that human had said yes; the view's `asked_labels` names them, and
-        whoever plans with it must ask."""
+        """How the table comes to this caller, once `decide(… SELECT)` let it through. `granted`: labels of `unmask`
+        that policy asks a human for come raw, as if that human had said yes; the view's `asked_labels` names them,
+        and whoever plans with it must ask."""
 
     def limits(self, connection: str) -> tuple[int | None, int | None]:
         """(max_rows, max_bytes) that data/<connection>.yaml sets for the whole connection."""

@@ -148,7 +148,7 @@ def test_the_version_changes_with_any_byte_and_any_name() -> None:
         for files in (
             base,
             {**base, "policy.csv": base["policy.csv"] + b"\n"},
-            {**base, "approvals.yaml": b"x"},
+            {**base, "approvals.yaml": b"# x"},
             {**base, "approvals.yaml": b"", "tests/x.yaml": b"x"},
             {**base, "budgets.yaml": b"x"},
         )
