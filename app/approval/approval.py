@@ -1,4 +1,4 @@
-"""An approval as it is stored: what was asked, by whom, the digest that binds it, and everything that happened to it."""
+"""An approval as it is stored: what was asked, by whom, the digest that binds it, and all that happened to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,8 +44,8 @@ class Happening(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """`at`: RFC 3339. `by`: the principal, "" for the gateway itself. `state`: the state after it. `detail` is JSON-ready
-    and holds no value of the data."""
+    """`at`: RFC 3339. `by`: the principal, "" for the gateway itself. `state`: the state after it. `detail` is
+    JSON-ready and holds no value of the data."""
 
     happening: Happening
     at: str
@@ -60,9 +60,9 @@ class Step:
 class Outcome:
     """What the request would do, worked out before anybody was asked: part of the bound document.
 
-    `effect` … `rewritten_sql`, `masks`, `labels` are compared when the policy changed. `rows`: rows that the held result
-    has, or that the write would touch (None: not previewed). `estimated_rows`: the planner's guess. `held_sha256`: digest
-    of the held result's bytes; it is released exactly, or not at all.
+    `effect` … `rewritten_sql`, `masks`, `labels` are compared when the policy changed. `rows`: rows that the held
+    result has, or that the write would touch (None: not previewed). `estimated_rows`: the planner's guess.
+    `held_sha256`: digest of the held result's bytes; it is released exactly, or not at all.
     """
 
     kind: str
@@ -131,4 +131,5 @@ class Approval:
 
     @property
     def terms(self) -> Terms:
-        return Terms.of(self.request["terms"])
+        """One that was requested before terms were bound is over, and has those of then."""
+        return Terms.of(self.request["terms"]) if "terms" in self.request else Terms()

@@ -6,12 +6,15 @@ from typing import Any, Protocol
 
 import rfc8785
 
-from app.approval.approval import Approval, State
+from app.approval.approval import Approval, Happening, Outcome, State, Step
+from app.approval.terms import Terms
 
 ID_BYTES = 16
 MAX_DEPTH = 100
 _MAX_EXACT_INT = 2**53 - 1
 _ESCAPE = "\x00"
+_ALONE = Terms()
+_UNSEEN = Outcome(kind="unknown")
 
 
 class NotBindable(ValueError):  # noqa: N818 - a refusal of a value
@@ -56,8 +59,12 @@ def pending(
     unmask: Sequence[str],
     purpose: str | None,
     policy_version: str,
+    terms: Terms = _ALONE,
+    outcome: Outcome = _UNSEEN,
+    max_rows: int | None = None,
 ) -> Approval:
-    """A new approval request. Its id is unguessable: `random` are 16 bytes that nobody else knows."""
+    """A new approval request. Its id is unguessable: `random` are 16 bytes that nobody else knows. `max_rows`: what the
+    request itself asked for at most."""
     if len(random) != ID_BYTES:
         raise ValueError(f"an approval's id is made of {ID_BYTES} random bytes")
     # Sets are sorted, so that the order in which a parser meets tables binds nothing
@@ -75,7 +82,10 @@ def pending(
         "params": dict(params),
         "unmask": sorted(set(unmask)),
         "purpose": purpose,
+        "max_rows": max_rows,
         "policy_version": policy_version,
+        "terms": terms.document(),
+        "outcome": outcome.document(),
     }
     return Approval(
         approval_id=f"apr_{random.hex()}",
@@ -91,7 +101,34 @@ def pending(
         reasons=tuple(reasons),
         request=request,
         digest=digest_of(request),
+        history=(
+            Step(
+                happening=Happening.REQUESTED,
+                at=created_at,
+                state=State.PENDING,
+                by=caller.principal,
+                client=caller.client,
+            ),
+        ),
     )
+
+
+def check_digest(approval: Approval) -> bool:
+    """Whether the stored request is what was bound, and what the approval says beside it agrees."""
+    request = approval.request
+    beside = {
+        "issuer": approval.issuer,
+        "principal": approval.principal,
+        "actor": approval.actor,
+        "connection": approval.connection,
+        "action": approval.action,
+        "resources": list(approval.resources),
+    }
+    try:
+        bound = digest_of(request) == approval.digest
+    except (NotBindable, TypeError):
+        return False
+    return bound and beside == {name: request.get(name) for name in beside}
 
 
 def _exact(value: Any, depth: int) -> Any:
