@@ -43,8 +43,9 @@ def summary(
     lines += ["", *_statements(approval, width)]
     lines += ["", *_preview(preview, rows, width)] if preview is not None else []
     lines += ["", *_history(approval, width)]
-    lines += [f"{'Digest':<{LABEL_COLUMNS}}{visible(approval['digest'])}"]
-    return lines
+    if approval.get("digest"):
+        lines += [f"{'Digest':<{LABEL_COLUMNS}}{visible(approval['digest'])}"]
+    return [*lines, *_fact("Next", approval["next_step"], width)] if approval.get("next_step") else lines
 
 
 def recap(approval: Document) -> str:
@@ -150,11 +151,8 @@ def _rows_in_words(approval: Document) -> str:
 
 def _requirements(approval: Document) -> Iterator[str]:
     for each in (approval.get("terms") or {}).get("requirements", ()):
-        yes = (
-            f"{each['quorum']} of {', '.join(each['approvers'])}"
-            if each["approvers"]
-            else f"{each['quorum']} of those whom policy lets decide"
-        )
+        yes = f"{each['quorum']} of {', '.join(each['approvers']) or 'those whom policy lets decide'}"
+        yes += f" ({each['votes']} so far)" if each.get("votes") else ""
         if each.get("escalate_to"):
             yes += f", after {span(each['escalate_after_s'])} also {', '.join(each['escalate_to'])}"
         yield yes
@@ -214,3 +212,5 @@ def _history(approval: Document, width: int) -> Iterator[str]:
     yield "History"
     for step in approval.get("history") or ():
         yield from guttered(step_line(step), mark="  ", width=width)
+        for name, change in ((step.get("detail") or {}).get("difference") or {}).items():
+            yield from guttered(f"{name}: {json.dumps(change, ensure_ascii=False)}", mark="    ", width=width)

@@ -46,6 +46,7 @@ def list_(
     gateway: Gateway,
     status: Annotated[str, typer.Option(metavar="STATE", help=f"{', '.join(STATES)}, or all.")] = "pending",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 200,
+    ids: Annotated[bool, typer.Option("--ids", help="Ids alone, one per line.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Yours, and those that you may decide: by default the ones that wait."""
@@ -54,6 +55,10 @@ def list_(
     found = _pages(gateway, {} if status == "all" else {"state": status}, limit)
     if as_json:
         _print_json(found)
+        return
+    if ids:
+        for each in found:
+            typer.echo(visible(each["approval_id"]))
         return
     if not found:
         typer.echo("Nothing waits." if status == "pending" else "None.")
@@ -199,17 +204,18 @@ def _decide(
     as_json: bool,
 ) -> None:
     seen = _look(gateway, approval_id)
-    shown = str(seen.approval["digest"])
+    shown = seen.approval.get("digest")
     if digest is not None and digest.lower() != shown:
-        fail(f"it is not what you looked at: its digest is {visible(shown)} now. Look again.", EXIT_REFUSED)
+        fail("it is not what you looked at: it has another digest now. Look again.", EXIT_REFUSED)
     if not as_json:
         _print_summary(seen, rows)
         typer.echo("")
         typer.echo(approval_text.recap(seen.approval))
     if not yes and not _confirmed(decision):
         fail("nothing was decided", EXIT_REFUSED)
-    body = {"decision": decision, "digest": shown} | ({} if reason is None else {"reason": reason})
-    _tell(gateway.post(approval_path(approval_id, "decision"), body), as_json=as_json)
+    # Who may not decide is told no digest, and hears why not from the gateway, which records the attempt.
+    body = {"decision": decision, "digest": shown, "reason": reason}
+    _tell(gateway.post(approval_path(approval_id, "decision"), _given(body)), as_json=as_json)
 
 
 def _confirmed(decision: str) -> bool:
@@ -220,7 +226,11 @@ def _confirmed(decision: str) -> bool:
 
 
 def _end(gateway: Gateway, approval_id: str, step: str, reason: str | None, *, as_json: bool) -> None:
-    _tell(gateway.post(approval_path(approval_id, step), {} if reason is None else {"reason": reason}), as_json=as_json)
+    _tell(gateway.post(approval_path(approval_id, step), _given({"reason": reason})), as_json=as_json)
+
+
+def _given(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _tell(approval: dict[str, Any], *, as_json: bool) -> None:
@@ -228,6 +238,8 @@ def _tell(approval: dict[str, Any], *, as_json: bool) -> None:
         _print_json(approval)
         return
     typer.echo(f"{visible(approval['approval_id'])} is {visible(approval['state'])} now.")
+    if approval.get("next_step"):
+        typer.echo(visible(approval["next_step"]))
 
 
 def _print_summary(seen: _Seen, rows: int) -> None:

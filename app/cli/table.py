@@ -25,6 +25,8 @@ def cell_text(value: Any) -> str:
     match value:
         case None:
             return "NULL"
+        case "NULL":
+            return '"NULL"'
         case str():
             return visible(value)
         case _:
