@@ -1,29 +1,38 @@
 """Approval requests in the store. No driver's error or text leaves this module."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import Row, insert, select, tuple_
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+import structlog
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.approval.approval import Approval, State
-from app.ports import StoreUnavailable
-from app.store.database import open_engine
-from app.store.schema import approvals
+from app.approval.approval import Approval, State, Step
+from app.approval.machine import is_over
+from app.ports import Change
+from app.store.approval_rows import Unreadable, approval_of, document_of, row_of, step_of
+from app.store.database import open_engine, translated
+from app.store.schema import approval_changes, approvals
+
+_FEED_LOCK = 0x446F75616E66  # any constant of ours, other than that of the migrations
+_MANY_IDS = 10_000
+
+_Item = TypeVar("_Item")
 
 
 class ApprovalRejected(ValueError):  # noqa: N818 - a refusal of a row
-    """The store's constraints refuse the approval: its id is taken, or it ends before it starts."""
+    """The store refuses the approval: its id is taken, it ends before it starts, or it rewrites what is history."""
 
 
 class ApprovalStore:
     """Implements `ports.Approvals`; `async with ApprovalStore.open(url) as store`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._reads = engine
+        self.engine = engine
+        """For the other parts of the store: they share its connections."""
         self._writes = engine.execution_options(writes=True)
 
     @classmethod
@@ -35,77 +44,191 @@ class ApprovalStore:
 
     async def create(self, approval: Approval) -> None:
         """Durable when it returns. Raises ApprovalRejected, StoreUnavailable."""
-        with _translated():
+        with _checked(), translated():
             async with self._writes.begin() as connection:
-                await connection.execute(insert(approvals).values(_row(approval)))
+                await connection.execute(insert(approvals).values(row_of(approval)))
+                await _publish(connection, approval.approval_id, approval.history)
 
     async def get(self, approval_id: str) -> Approval | None:
         if "\x00" in approval_id:  # PostgreSQL has no such text, hence no such approval
             return None
-        with _translated():
-            async with self._reads.connect() as connection:
+        with translated():
+            async with self.engine.connect() as connection:
                 found = await connection.execute(select(approvals).where(approvals.c.approval_id == approval_id))
                 row = found.first()
-        return None if row is None else _approval(row)
+        return None if row is None else _readable(row, approval_of)
 
     async def page(
         self, *, owner: tuple[str, str] | None, state: str | None, before: tuple[str, str] | None, size: int
     ) -> Sequence[Approval]:
-        newest_first = (approvals.c.created_at.desc(), approvals.c.approval_id.desc())
-        query = select(approvals).order_by(*newest_first).limit(size)
+        query = select(approvals).order_by(approvals.c.created_at.desc(), approvals.c.approval_id.desc())
         if owner is not None:
             query = query.where(approvals.c.issuer == owner[0], approvals.c.principal == owner[1])
         if state is not None:
             query = query.where(approvals.c.state == state)
-        if before is not None:
-            query = query.where(tuple_(approvals.c.created_at, approvals.c.approval_id) < tuple_(*before))
-        with _translated():
-            async with self._reads.connect() as connection:
-                rows = (await connection.execute(query)).all()
-        return [_approval(row) for row in rows]
+        position = tuple_(approvals.c.created_at, approvals.c.approval_id)
+        return await self._all_readable(
+            query,
+            start=None if before is None else position < tuple_(*before),
+            behind=lambda row: position < tuple_(row.created_at, row.approval_id),
+            read=approval_of,
+            size=size,
+        )
+
+    async def replace(self, before: Approval, after: Approval) -> bool:
+        """Compare-and-set on `before.version`; the new steps go into the feed with it. Raises ApprovalRejected for an
+        `after` that is no next step of what is stored, StoreUnavailable."""
+        if (before.approval_id, before.created_at) != (after.approval_id, after.created_at):
+            raise ApprovalRejected("an approval becomes no other one")
+        row = row_of(after) | {"version": before.version + 1}
+        same = (approvals.c.approval_id == before.approval_id, approvals.c.version == before.version)
+        with _checked(), translated():
+            # The losers of a race see it in a read: they need not wait for the turn to write
+            async with self.engine.connect() as connection:
+                stored = (await connection.execute(select(approvals.c.state, approvals.c.history).where(*same))).first()
+            if stored is None:
+                return False
+            steps = _new_steps(stored.state, stored.history, after)
+            async with self._writes.begin() as connection:
+                changed = await connection.execute(
+                    update(approvals).where(*same, approvals.c.history == stored.history).values(row)
+                )
+                if changed.rowcount != 1:
+                    return False
+                await _publish(connection, after.approval_id, steps)
+        return True
+
+    async def versions(self, approval_ids: Sequence[str]) -> Mapping[str, int]:
+        ids = sorted({approval_id for approval_id in approval_ids if "\x00" not in approval_id})
+        found: dict[str, int] = {}
+        with translated():
+            async with self.engine.connect() as connection:
+                for start in range(0, len(ids), _MANY_IDS):
+                    query = select(approvals.c.approval_id, approvals.c.version).where(
+                        approvals.c.approval_id.in_(ids[start : start + _MANY_IDS])
+                    )
+                    found.update((row.approval_id, row.version) for row in await connection.execute(query))
+        return found
+
+    async def overdue(self, now: str, *, started_before: str, size: int) -> Sequence[Approval]:
+        position = tuple_(approvals.c.created_at, approvals.c.approval_id)
+        query = (
+            select(approvals)
+            .where(
+                or_(
+                    and_(approvals.c.state == State.PENDING.value, approvals.c.expires_at <= now),
+                    and_(approvals.c.state == State.APPROVED.value, approvals.c.usable_until <= now),
+                    and_(approvals.c.state == State.EXECUTING.value, approvals.c.started_at < started_before),
+                )
+            )
+            .order_by(approvals.c.created_at, approvals.c.approval_id)
+        )
+        return await self._all_readable(
+            query,
+            start=None,
+            behind=lambda row: position > tuple_(row.created_at, row.approval_id),
+            read=approval_of,
+            size=size,
+        )
+
+    async def unescalated(self, size: int) -> Sequence[Approval]:
+        """Those first whose escalation is due first: one that waits long for its own holds up no other."""
+        position = tuple_(approvals.c.escalates_at, approvals.c.approval_id)
+        query = (
+            select(approvals)
+            .where(approvals.c.escalates_at.is_not(None))
+            .order_by(approvals.c.escalates_at, approvals.c.approval_id)
+        )
+        return await self._all_readable(
+            query,
+            start=None,
+            behind=lambda row: position > tuple_(row.escalates_at, row.approval_id),
+            read=approval_of,
+            size=size,
+        )
+
+    async def changes(self, after: int, size: int) -> Sequence[Change]:
+        return await self._all_readable(
+            select(approval_changes).order_by(approval_changes.c.seq),
+            start=approval_changes.c.seq > after,
+            behind=lambda row: approval_changes.c.seq > row.seq,
+            read=lambda row: Change(seq=row.seq, approval_id=row.approval_id, step=step_of(row.step)),
+            size=size,
+        )
+
+    async def last_change(self) -> int:
+        with translated():
+            async with self.engine.connect() as connection:
+                newest = (await connection.execute(select(func.max(approval_changes.c.seq)))).scalar()
+        return newest or 0
+
+    async def _all_readable(
+        self,
+        query: Select[Any],
+        *,
+        start: ColumnElement[bool] | None,
+        behind: Callable[[Row[Any]], ColumnElement[bool]],
+        read: Callable[[Row[Any]], _Item],
+        size: int,
+    ) -> list[_Item]:
+        """As many as were asked for, as long as there are any: a row that cannot be read neither fails those around it
+        nor makes a page look like the last one."""
+        found: list[_Item] = []
+        place = start
+        while len(found) < size:
+            wanted = size - len(found)
+            with translated():
+                async with self.engine.connect() as connection:
+                    more = query.limit(wanted) if place is None else query.where(place).limit(wanted)
+                    rows = (await connection.execute(more)).all()
+            found.extend(item for row in rows if (item := _readable(row, read)) is not None)
+            if len(rows) < wanted:
+                break
+            place = behind(rows[-1])
+        return found
+
+
+async def _publish(connection: AsyncConnection, approval_id: str, steps: Sequence[Step]) -> None:
+    """Puts the steps into the feed, as the last thing that the transaction does.
+
+    A reader that saw number 7 never looks for 6 again, so 6 must be visible first. SQLite has one writer at a time;
+    PostgreSQL gives numbers out before the commit, and two transactions could become visible the other way round. The
+    lock is let go when the commit is visible, which makes the order of numbers that of commits. Whoever holds it waits
+    for no other lock.
+    """
+    if not steps:
+        return
+    if connection.dialect.name == "postgresql":
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_FEED_LOCK})")
+    for step in steps:
+        await connection.execute(
+            insert(approval_changes).values(approval_id=approval_id, step=json.dumps(document_of(step)))
+        )
+
+
+def _new_steps(state: str, history: str, after: Approval) -> Sequence[Step]:
+    """Raises ApprovalRejected: what has happened stays, what is over stays over, and nothing changes without a step."""
+    known = json.loads(history)
+    if is_over(State(state)):
+        raise ApprovalRejected("the approval is over: nothing changes it")
+    if len(after.history) <= len(known):
+        raise ApprovalRejected("an approval changes by a step of its history")
+    if json.loads(json.dumps([document_of(step) for step in after.history[: len(known)]])) != known:
+        raise ApprovalRejected("the history of an approval only grows")
+    return after.history[len(known) :]
+
+
+def _readable(row: Row[Any], read: Callable[[Row[Any]], _Item]) -> _Item | None:
+    try:
+        return read(row)
+    except Unreadable:
+        structlog.get_logger().error("approval_unreadable", approval_id=row.approval_id)
+        return None
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _checked() -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        raise ApprovalRejected("the approval's id is taken, or it ends before it starts") from error
-    except (SQLAlchemyError, OSError) as error:  # TimeoutError is an OSError
-        raise StoreUnavailable("the store of approvals cannot be reached") from error
-
-
-def _row(approval: Approval) -> dict[str, Any]:
-    return {
-        "approval_id": approval.approval_id,
-        "state": approval.state.value,
-        "created_at": approval.created_at,
-        "expires_at": approval.expires_at,
-        "issuer": approval.issuer,
-        "principal": approval.principal,
-        "actor": approval.actor,
-        "connection": approval.connection,
-        "action": approval.action,
-        "resources": json.dumps(approval.resources),
-        "reasons": json.dumps(approval.reasons),
-        "request": json.dumps(dict(approval.request), sort_keys=True),
-        "digest": approval.digest,
-    }
-
-
-def _approval(row: Row[Any]) -> Approval:
-    return Approval(
-        approval_id=row.approval_id,
-        state=State(row.state),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        issuer=row.issuer,
-        principal=row.principal,
-        actor=row.actor,
-        connection=row.connection,
-        action=row.action,
-        resources=tuple(json.loads(row.resources)),
-        reasons=tuple(json.loads(row.reasons)),
-        request=json.loads(row.request),
-        digest=row.digest,
-    )
+        raise ApprovalRejected("the approval's id is taken, or it contradicts itself") from error

@@ -1,8 +1,8 @@
 """The engine behind the store: SQLite or PostgreSQL by URL, durable commits, migrated when it opens."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import alembic.command
 from alembic.config import Config
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.ports import StoreUnavailable
@@ -37,6 +37,17 @@ async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Every failure of the database is StoreUnavailable, except IntegrityError: that one is an answer."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (SQLAlchemyError, OSError) as error:  # TimeoutError is an OSError
+        raise StoreUnavailable("the store of approvals cannot be reached") from error
 
 
 def _engine(url: str) -> AsyncEngine:
@@ -71,6 +82,7 @@ def _sqlite(url: URL) -> AsyncEngine:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA secure_delete = ON")  # a held result that was destroyed is gone from the file as well
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
