@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from pathlib import PurePath
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
@@ -45,7 +45,7 @@ def configure(*, level: str = "info", stream: BinaryIO | None = None) -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(file=out),
+        logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, _Persistent(out))),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
@@ -57,6 +57,32 @@ def configure(*, level: str = "info", stream: BinaryIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], name != "uvicorn.access"
     logging.captureWarnings(capture=True)
+
+
+class _Persistent:
+    """A disk without room for the log must not end what wanted to log: lines are lost, and counted when there is room
+    again. Requests are on the audit trail, which fails closed; this is the operator's view beside it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, line: Any) -> int:
+        try:
+            if self._lost:
+                self._stream.write(b'\n{"event":"log_lines_lost","level":"warning","count":%d}\n' % self._lost)
+                self._stream.flush()
+                self._lost = 0
+            return self._stream.write(line)
+        except OSError:
+            self._lost += 1
+            return 0
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._lost += 1
 
 
 def reduce_exception(_logger: Any, _method: str, event: Event) -> Event:

@@ -1,5 +1,6 @@
 """Log lines: JSON, events and counts; never a value, whoever logs."""
 
+import errno
 import io
 import logging
 import warnings
@@ -98,3 +99,37 @@ def test_whatever_is_logged_becomes_a_line_with_allowed_keys_alone(fields: dict[
     event = keep_allowed(None, "info", reduce_exception(None, "info", {"event": "e", **fields}))
     assert set(event) <= EVENT_KEYS
     assert len(render(None, "info", event).splitlines()) == 1
+
+
+class FullDisk(io.BytesIO):
+    full = False
+
+    def write(self, line: bytes) -> int:  # type: ignore[override]
+        if self.full:
+            raise OSError(errno.ENOSPC, "no space left")
+        return super().write(line)
+
+
+def test_a_log_without_room_loses_lines_and_counts_them_and_ends_nobody() -> None:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    stream = FullDisk()
+    configure(stream=stream)
+    try:
+        log = structlog.get_logger()
+        log.info("served", rows=1)
+        stream.full = True
+        log.info("served", rows=2)
+        log.error("fault")
+        stream.full = False
+        log.info("served", rows=4)
+    finally:
+        logging.captureWarnings(capture=False)
+        structlog.reset_defaults()
+        root.handlers, root.level = handlers, level
+    found = [orjson.loads(line) for line in stream.getvalue().splitlines() if line]
+    assert [(line["event"], line.get("rows"), line.get("count")) for line in found] == [
+        ("served", 1, None),
+        ("log_lines_lost", None, 2),
+        ("served", 4, None),
+    ]
