@@ -161,6 +161,117 @@ class WriteKeys(Protocol):
         """Nothing ran: the key is free again."""
 
 
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    """Waits for its first or next attempt, or one is under way."""
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    """Given up; a replay starts anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """`status`: of HTTP or SMTP. `error`: a stable word, None when delivered; nothing that the other side wrote."""
+
+    number: int
+    at: str
+    status: int | None = None
+    error: str | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One step of an approval on its way to one target; `(target, seq)` is unique. `notice` is what it is told, as it
+    was when the step was made. `nonce` and `link_expires_at` make the one-time link in it, new with each replay."""
+
+    delivery_id: str
+    target: str
+    seq: int
+    approval_id: str
+    event: str
+    created_at: str
+    notice: Mapping[str, Any]
+    nonce: str
+    link_expires_at: str
+    due_at: str
+    state: DeliveryState = DeliveryState.PENDING
+    tries: int = 0
+    """Since it was queued or replayed."""
+    lease: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+
+class DeliveryQueue(Protocol):
+    """What is to be delivered, for several processes at once. Every method raises StoreUnavailable."""
+
+    async def position(self) -> int | None:
+        """The `seq` up to which steps became deliveries; None: nobody ever started."""
+
+    async def enqueue(self, deliveries: Sequence[Delivery], *, position: int) -> None:
+        """All of them and the position, or nothing. What is queued already stays as it is; the position never falls."""
+
+    async def due(self, now: str) -> frozenset[str]:
+        """Targets with a delivery that is due."""
+
+    async def claim(self, target: str, *, now: str, leased_until: str, lease: str, size: int) -> Sequence[Delivery]:
+        """Due ones, oldest first; none of them is claimed by anybody else until `leased_until`. Each has one more try
+        and an attempt in its log that stands for a process that died, until `settle` says how it went."""
+
+    async def settle(self, delivery: Delivery, attempt: Attempt, *, state: DeliveryState, due_at: str) -> bool:
+        """False: the lease was lost, somebody else has it; the log has the attempt all the same."""
+
+    async def bury(self, due_before: str) -> int:
+        """Gives up what nobody served since then: its target is gone, or all processes were."""
+
+
+class DeliveryLog(Protocol):
+    """Every method raises StoreUnavailable."""
+
+    async def page(
+        self, *, target: str | None, state: str | None, before: tuple[str, str] | None, size: int
+    ) -> Sequence[Delivery]:
+        """Newest first by (created_at, delivery_id), each with its attempts. `before` is the last item seen."""
+
+    async def replay(self, delivery_id: str, *, now: str, nonce: str, link_expires_at: str) -> Delivery | None:
+        """Due again at once, with all its tries before it, under the same id; None: there is no such delivery."""
+
+
+class UsedLinks(Protocol):
+    """Which one-time links were opened. Every method raises StoreUnavailable."""
+
+    async def used(self, nonce: str) -> bool: ...
+
+    async def use(self, nonce: str, *, approval_id: str, target: str, used_at: str, expires_at: str) -> bool:
+        """Atomic and durable: of all calls with one nonce exactly one is True."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """`message_id` stays the same over retries. `data` is what may leave: no statement, parameter or row is in it."""
+
+    message_id: str
+    event: str
+    at: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """How one attempt went. `error` None: delivered. `gone`: the target wants no more of it."""
+
+    status: int | None = None
+    error: str | None = None
+    gone: bool = False
+    retry_after_s: int | None = None
+    duration_ms: int = 0
+
+
+class Courier(Protocol):
+    async def send(self, target: str, message: Message) -> Sent:
+        """One attempt within a few seconds; raises nothing but CancelledError."""
+
+
 class StoreUnavailable(Exception):  # noqa: N818
     """503: the store of approvals cannot be reached."""
 

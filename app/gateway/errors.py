@@ -103,6 +103,16 @@ class UnknownApproval(NotFound):
     title = "No such approval"
 
 
+class NoPreview(NotFound):
+    code = "approval_no_preview"
+    title = "There is no preview"
+
+
+class UnknownDelivery(NotFound):
+    code = "unknown_delivery"
+    title = "No such delivery"
+
+
 class MethodNotAllowed(Refused):
     code = "method_not_allowed"
     title = "This path has no such method"
@@ -324,6 +334,12 @@ class ApprovalNotApprover(Refused):
     outcome = "denied"
 
 
+class ApprovalNotRequester(Refused):
+    code = "approval_not_requester"
+    title = "Only its requester may do this"
+    outcome = "denied"
+
+
 class ApprovalAltered(Refused):
     """The stored request does not have the digest that was approved."""
 
@@ -363,6 +379,7 @@ OBJECTIONS: dict[str, type[Refused]] = {
         ApprovalRowsExceeded,
         ApprovalSelfDecision,
         ApprovalNotApprover,
+        ApprovalNotRequester,
         ApprovalAltered,
         OutcomeUnknown,
     )
