@@ -1,7 +1,7 @@
 """What leaves: a status, headers and body chunks whose digest stands on the audit trail before the first byte goes."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
@@ -76,15 +76,20 @@ class Spool:
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """`opening` is JSON without its closing brace; `seal` adds the receipt and closes the object."""
+    """`opening` is JSON without its closing brace; `seal` adds the receipt and closes the object. Of an answer with a
+    `stream` the opening is empty and the receipt a header: it commits to the fact that the stream was opened."""
 
     status: int
     opening: Spool
     headers: dict[str, str] = field(default_factory=dict)
     media_type: str = "application/json"
+    stream: AsyncGenerator[bytes, None] | None = None
 
     def seal(self, receipt: Mapping[str, Any]) -> str:
         """Close the JSON object with its receipt; returns the SHA-256 of the whole body."""
+        if self.stream is not None:
+            self.headers["x-receipt"] = orjson.dumps(receipt).decode("ascii")
+            return self.opening.digest()
         self.opening.add(b',"receipt":' + orjson.dumps(receipt) + b"}")
         return self.opening.digest()
 

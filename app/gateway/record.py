@@ -63,6 +63,9 @@ class Record:
     unmask: Sequence[str] = ()
     purpose: str | None = None
     approval_id: str | None = None
+    decision: str | None = None
+    """What a person did with an approval: approve, reject, cancel, revoke."""
+    decision_reason: str | None = None
     rows: int = 0
     outcome: str = "completed"
     status: int = 0
@@ -107,6 +110,10 @@ class Record:
             entry["reason"] = self.reason
         if self.approval_id is not None:
             entry["approval_id"] = self.approval_id
+        if self.decision is not None:
+            entry["decision"] = self.decision
+        if self.decision_reason is not None:
+            entry["decision_reason"] = self.decision_reason
         if self.policy_version is not None:
             entry["policy_version"] = self.policy_version
         if self.params:
