@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 
+from app.policy.approval_check import approval_warnings, check_approvals, named_approvers
 from app.policy.approval_rules import ApprovalRules, approval_rules_of
 from app.policy.approvals_file import APPROVALS_FILE, ApprovalsDocument
 from app.policy.casbin_model import MODEL_FILE, Reference, check_model, check_roles
@@ -12,10 +13,12 @@ from app.policy.connections import ConnectionKind
 from app.policy.data_file import ConnectionData, DataDocument, data_of
 from app.policy.documents import read_document, validated
 from app.policy.findings import Finding, Level, PolicyBroken
+from app.policy.index import RuleIndex
 from app.policy.labels import MASKS_FILE, Masks, MasksDocument, masks_of
 from app.policy.loaded import LoadedPolicy, Parts
+from app.policy.people import KnownPeople
 from app.policy.places import ADMIN_SURFACE
-from app.policy.rules import RULES_FILE, check_labels, check_links, read_rules
+from app.policy.rules import RULES_FILE, check_labels, check_links, read_rules, subjects_of
 from app.policy.subjects import ANYBODY
 
 MAX_RULES_BYTES = 64 * 1024 * 1024
@@ -50,8 +53,11 @@ def load(files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind]) 
     rules = read_rules(rules_data, connections, findings)
     # What other files declare is known only when they could be read; a second finding would mislead.
     if not any(finding.level is Level.ERROR for finding in findings):
-        check_links(rules, frozenset(s for each in data.values() for s in each.subjects), findings)
-        check_labels(rules, frozenset(masks.entries) | {x for each in data.values() for x in each.labels}, findings)
+        labels = frozenset(masks.entries) | {label for each in data.values() for label in each.labels}
+        filtered = frozenset(subject for each in data.values() for subject in each.subjects)
+        check_links(rules, filtered | named_approvers(approvals), findings)
+        check_labels(rules, labels, findings)
+        check_approvals(approvals, subjects_of(rules) | filtered, labels, findings)
         check_roles(rules.links, RULES_FILE, findings)
     errors = tuple(finding for finding in findings if finding.level is Level.ERROR)
     if errors:
@@ -60,11 +66,13 @@ def load(files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind]) 
     roles = reference.roles_of(dict.fromkeys(link.member for link in rules.links))
     for each in data.values():
         findings.extend(_rows_without_clients(each, roles))
+    index = RuleIndex(rules.rules, roles)
+    findings.extend(approval_warnings(approvals, rules, KnownPeople(rules, roles, index)))
     return LoadedPolicy(
         Parts(
             version=version_of(files),
             rules=rules,
-            roles=roles,
+            index=index,
             masks=masks,
             approvals=approvals,
             data=data,

@@ -52,7 +52,7 @@ class Parts:
 
     version: str
     rules: Rules
-    roles: dict[str, frozenset[str]]
+    index: RuleIndex
     masks: Masks
     approvals: ApprovalRules
     data: Mapping[str, ConnectionData]
@@ -69,7 +69,7 @@ class LoadedPolicy:
         self.volatile_names = conditional_names(parts.rules) & VOLATILE_NAMES
         self.rule_count = len(parts.rules.rules)
         self._parts = parts
-        self._index = RuleIndex(parts.rules.rules, parts.roles)
+        self._index = parts.index
         self._question = lru_cache(maxsize=_QUESTIONS)(self._compose)
         self._reach = lru_cache(maxsize=_REACHES)(self._compute_reach)
 

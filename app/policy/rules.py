@@ -219,7 +219,7 @@ def check_labels(rules: Rules, declared: frozenset[str], findings: list[Finding]
         if not rule.resource.text.startswith(LABEL_PREFIX):
             continue
         wanted = rule.resource.text.removeprefix(LABEL_PREFIX)
-        if not any(covers(wanted, label) or ("*" in label and covers(label, wanted)) for label in declared):
+        if not label_is_known(wanted, declared):
             findings.append(
                 Finding(
                     file=RULES_FILE,
@@ -229,6 +229,16 @@ def check_labels(rules: Rules, declared: frozenset[str], findings: list[Finding]
                     expected="a label of masks.yaml or of a data file",
                 )
             )
+
+
+def label_is_known(wanted: str, declared: frozenset[str]) -> bool:
+    return any(covers(wanted, label) or ("*" in label and covers(label, wanted)) for label in declared)
+
+
+def subjects_of(rules: Rules) -> frozenset[str]:
+    """Every name that a p line or a g line has."""
+    linked = (name for link in rules.links for name in (link.member, link.role))
+    return frozenset((*(rule.subject for rule in rules.rules), *linked))
 
 
 def conditional_names(rules: Rules) -> frozenset[str]:
