@@ -82,32 +82,42 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_the_printed_lines_are_shell_that_sends_what_they_say(folder: Path) -> None:
-    """A stand-in for curl shows the arguments that each pasted line passes."""
+    """Stand-ins for curl and douane show the arguments that each pasted line passes."""
     state = prepare(folder, port=8080)
-    curl = folder.parent / "bin/curl"
-    curl.parent.mkdir()
-    curl.write_text('#!/bin/sh\nprintf \'"approval_id":"apr_1"\'\nprintf "<%s>" "$@" >&2\n')
-    curl.chmod(0o755)
-    text = banner(state, {name: f"token-{name}" for name in TOKENS})
-    lines = [line for line in text.splitlines() if line.startswith("curl ")]
-    assert len(lines) == 5
+    bin_folder = folder.parent / "bin"
+    bin_folder.mkdir()
+    for name, prints in (("curl", '{"approval_id":"apr_1"}'), ("douane", "apr_2")):
+        stand_in = bin_folder / name
+        stand_in.write_text(f"#!/bin/sh\nprintf '%s\\n' '{prints}'\nprintf \"<%s>\" \"$@\" >&2\n")
+        stand_in.chmod(0o755)
+    text = banner(state, {name: f"token-{name}" for name in TOKENS}, command=str(bin_folder / "douane"))
+    lines = text.partition("Paste into a shell:")[2].splitlines()[:-2]
     said = []
-    for line in lines:
+    for line in (line.removesuffix(" &") for line in lines if line and not line.startswith("#")):
         ran = subprocess.run(
             ["sh", "-c", line],
-            env={"PATH": f"{curl.parent}:{os.environ['PATH']}"},
+            env={"PATH": f"{bin_folder}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             check=True,
         )
         said.append(ran.stderr)
     query = "<http://127.0.0.1:8080/v1/connections/shop/query>"
-    assert all(query in s for s in said[:4])
+    assert [query in s for s in said] == [True] * 4 + [False] * 5 + [True, False]
     assert "<Authorization: Bearer token-ana>" in said[0]
     assert '<{"sql": "SELECT id, name, email, birth_date FROM customers ORDER BY id LIMIT 3"}>' in said[0]
     assert "<Authorization: Bearer token-dee>" in said[1]
     assert '<{"sql": "DROP TABLE customers"}>' in said[2]
-    assert '<{"sql": "DELETE FROM orders WHERE status = \'cancelled\' AND id <= 100"}>' in said[3]
+    assert '<{"sql": "DELETE FROM orders WHERE status = \'cancelled\' AND id <= 100", "purpose": ' in said[3]
     assert "<Authorization: Bearer token-ops-agent>" in said[3]
-    assert "<http://127.0.0.1:8080/v1/approvals?limit=1>" in said[4]
-    assert "<http://127.0.0.1:8080/v1/approvals/apr_1>" in said[4]
+    state_dir = f"<--state><{folder}>"
+    assert said[4].endswith(f"<approvals><show><apr_2><--as><max>{state_dir}")
+    assert f"<approvals><approve><apr_2><--as><max>{state_dir}<--yes><--reason><ticket checked>" in said[5]
+    assert "<http://127.0.0.1:8080/v1/approvals?limit=1>" in said[6]
+    assert "<http://127.0.0.1:8080/v1/approvals/apr_1?wait_seconds=30>" in said[6]
+    assert said[7] == said[8]
+    assert "<http://127.0.0.1:8080/v1/approvals/apr_1/execute>" in said[7]
+    assert "<{}>" in said[7]
+    assert '"unmask": ["pii.email"]' in said[9]
+    assert f"<approvals><show><apr_2><--as><dee>{state_dir}" in said[10]
+    assert f"<approvals><approve><apr_2><--as><dee>{state_dir}" in said[10]
