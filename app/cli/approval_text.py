@@ -92,6 +92,12 @@ def step_line(step: Document) -> str:
     return visible(f"{step['at']}  {step['happening']}{by}{client}{reason}")
 
 
+def event_line(event: Document) -> str:
+    tables = ", ".join(_tables(event))
+    what = f"{event['action']} on {event['connection']}: {tables}, asked by {who(event)}"
+    return visible(f"{event['at']}  {event['approval_id']}  {event['happening']}, {event['state']}  {what}")
+
+
 def _clock(approval: Document, now: datetime) -> str:
     match approval["state"]:
         case "pending":

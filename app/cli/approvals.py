@@ -19,6 +19,9 @@ approvals = typer.Typer(no_args_is_help=True, help="What waits for a human, and 
 
 PAGE = 50
 STATES = ("pending", "approved", "executing", "executed", "failed", "rejected", "expired", "cancelled", "revoked")
+PREVIEWED = ("pending", "approved", "executing")
+"""States in which a result is still held."""
+LOOKS = 3
 RECONNECT_S = (1.0, 2.0, 5.0, 10.0)
 
 AsJson = Annotated[bool, typer.Option("--json", help="The gateway's own JSON, for scripts.")]
@@ -148,22 +151,16 @@ def watch(
     silent = 0
     while True:
         try:
-            for identity, name, event in gateway.events("/v1/approvals/events", last_seen):
+            for identity, event in gateway.events("/v1/approvals/events", last_seen):
                 last_seen, silent = identity or last_seen, 0
-                typer.echo(ascii_json(json.dumps(event)) if as_json else _event_line(name, event))
+                if event is not None:
+                    typer.echo(ascii_json(json.dumps(event)) if as_json else approval_text.event_line(event))
         except Refused as refused:
             # A first attempt that fails is a mistake to tell; later ones are a gateway that restarts.
             if refused.code != "unreachable" or last_seen is None:
                 raise
         time.sleep(RECONNECT_S[min(silent, len(RECONNECT_S) - 1)])
         silent += 1
-
-
-def _event_line(name: str, event: dict[str, Any]) -> str:
-    step = event.get("step")
-    if isinstance(step, dict):
-        return f"{visible(str(event.get('approval_id', '')))}  {approval_text.step_line(step)}"
-    return visible(f"{name}: {json.dumps(event, ensure_ascii=False)}")
 
 
 def _pages(gateway: Gateway, query: dict[str, str], limit: int) -> list[dict[str, Any]]:
@@ -181,15 +178,20 @@ def _pages(gateway: Gateway, query: dict[str, str], limit: int) -> list[dict[str
 
 
 def _look(gateway: Gateway, approval_id: str) -> _Seen:
-    approval = gateway.get(approval_path(approval_id))
-    preview = None
-    if (approval.get("outcome") or {}).get("held_sha256"):
+    """The request and its preview, both of one digest."""
+    for _ in range(LOOKS):
+        approval = gateway.get(approval_path(approval_id))
+        if not (approval.get("outcome") or {}).get("held_sha256") or approval["state"] not in PREVIEWED:
+            return _Seen(approval=approval, preview=None)
         try:
             preview = gateway.get(approval_path(approval_id, "preview"))
         except Refused as refused:
-            # The requester may look at the request, not at what is held.
+            # The request is the caller's to read, what is held for it is not, or not any more.
             typer.echo(f"No preview for you: {refused}", err=True)
-    return _Seen(approval=approval, preview=preview)
+            return _Seen(approval=approval, preview=None)
+        if preview["digest"] == approval["digest"]:
+            return _Seen(approval=approval, preview=preview["answer"])
+    fail("it changes while you look: try again", EXIT_REFUSED)
 
 
 def _decide(

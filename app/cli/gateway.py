@@ -141,8 +141,8 @@ class Gateway:
             raise _refusal(answer.status_code, document)
         return document
 
-    def events(self, path: str, last_seen: str | None) -> Iterator[tuple[str | None, str, dict[str, Any]]]:
-        """Server-sent events as (id, name, data) until the stream ends; comments that keep it alive are skipped."""
+    def events(self, path: str, last_seen: str | None) -> Iterator[tuple[str | None, dict[str, Any] | None]]:
+        """Server-sent events as (id, data) until the stream ends; None: only the position, or a sign of life."""
         headers = {"accept": "text/event-stream"} | ({} if last_seen is None else {"last-event-id": last_seen})
         try:
             with self._client.stream("GET", path, headers=headers) as answer:
@@ -153,26 +153,19 @@ class Gateway:
             raise _silence(self._client) from error
 
 
-def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, str, dict[str, Any]]]:
+def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, dict[str, Any] | None]]:
     identity: str | None = None
-    name, data = "message", list[str]()
+    data: list[str] = []
     for line in lines:
-        key, _, value = line.partition(":")
+        name, _, value = line.partition(":")
         value = value.removeprefix(" ")
-        match key:
-            case "" if not line:
-                document = _object("\n".join(data).encode())
-                if document is not None:
-                    yield identity, name, document
-                name, data = "message", []
-            case "id":
-                identity = value
-            case "event":
-                name = value
-            case "data":
-                data.append(value)
-            case _:
-                continue
+        if not line:
+            yield identity, _object("\n".join(data).encode())
+            data = []
+        elif name == "id":
+            identity = value
+        elif name == "data":
+            data.append(value)
 
 
 def approval_path(approval_id: str, step: str = "") -> str:

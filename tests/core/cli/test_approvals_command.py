@@ -69,19 +69,23 @@ READ: dict[str, Any] = {
     "action": "select",
     "outcome": {**APPROVAL["outcome"], "kind": "read", "rows": 2, "held_sha256": "cd" * 32},
 }
-PREVIEW = {
+ANSWER = {
     "columns": [{"name": "id", "type": "integer"}, {"name": "email", "type": "text", "mask": "partial"}],
     "rows": [[1, "a@example.com\x1b]0;pwned\x07"], [2, "zoë@example.org"]],
     "row_count": 2,
     "truncated": False,
 }
+PREVIEW = {"approval_id": ID, "digest": DIGEST, "sha256": "cd" * 32, "answer": ANSWER}
 
 
 class Canned:
     def __init__(self, answers: dict[str, tuple[int, Any]]) -> None:
         self.answers = answers
         self.asked: list[tuple[str, str, Any]] = []
+        self.queue: dict[str, list[tuple[int, Any]]] = {}
+        """Before `answers`, one after the other."""
         self.tokens: set[str | None] = set()
+        self.resumed: list[str | None] = []
 
 
 @contextmanager
@@ -99,9 +103,10 @@ def gateway(answers: dict[str, tuple[int, Any]]) -> Iterator[tuple[str, Canned]]
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             canned.asked.append((self.command, self.path, json.loads(body) if body else None))
             canned.tokens.add(self.headers.get("authorization"))
-            status, document = canned.answers.get(
-                f"{self.command} {self.path.partition('?')[0]}", (404, {"detail": "no such thing", "code": "not_found"})
-            )
+            canned.resumed.append(self.headers.get("last-event-id"))
+            what = f"{self.command} {self.path.partition('?')[0]}"
+            known = canned.answers.get(what, (404, {"detail": "no such thing", "code": "not_found"}))
+            status, document = canned.queue[what].pop(0) if canned.queue.get(what) else known
             content = document if isinstance(document, bytes) else json.dumps(document).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(content)))
@@ -178,7 +183,7 @@ def test_a_preview_is_fetched_and_shown_as_it_would_leave() -> None:
     assert "email (partial)" in shown.stdout
     assert "a@example.com<U+001B>]0;pwned<U+0007>" in shown.stdout
     assert "zoë@example.org" in shown.stdout
-    assert scripts["preview"] == PREVIEW
+    assert scripts["preview"] == ANSWER
     assert scripts["digest"] == DIGEST
     assert "zoë" not in one.stdout
     assert "1 more: --rows 2 shows them" in one.stdout
@@ -261,20 +266,30 @@ def test_a_list_is_a_table_of_what_waits_over_all_pages() -> None:
     assert len(every) == 2
 
 
-def test_events_are_lines_as_they_happen() -> None:
-    event = {"approval_id": ID, "step": {"at": "2026-01-01T00:00:00Z", "happening": "approved", "by": "max\x07"}}
-    stream = f"retry: 1000\n\n: alive\n\nid: 7\nevent: approved\ndata: {json.dumps(event)}\n\n".encode()
-    answers: dict[str, tuple[int, Any]] = {"GET /v1/approvals/events": (200, stream)}
-    with gateway(answers) as (url, canned):
+def test_a_preview_of_another_digest_is_not_shown_with_this_one() -> None:
+    other = {**PREVIEW, "digest": "00" * 32}
+    with gateway({SHOW: (200, READ), f"{SHOW}/preview": (200, other)}) as (url, canned):
+        said = run("approve", ID, "--yes", env=asked(url))
+    assert said.exit_code == 1
+    assert "it changes while you look" in said.stderr
+    assert {method for method, *_ in canned.asked} == {"GET"}
+
+
+def test_events_are_lines_as_they_happen_and_go_on_where_they_were() -> None:
+    event = {
+        "approval_id": ID, "at": "2026-01-01T00:00:00Z", "happening": "approved", "state": "approved", "connection": "s",
+        "principal": "ana\x07", "actor": "ana\x07", "action": "delete", "resources": ["s/main.t"],
+    }  # fmt: skip
+    stream = f"retry: 10\nid: 6\n\n: \n\nid: 7\nevent: approval\ndata: {json.dumps(event)}\n\n".encode()
+    with gateway({}) as (url, canned):
         # The canned stream ends, and the next attempt is refused: so does the command.
-        answers["GET /v1/approvals/events"] = (200, stream)
-        threading.Timer(
-            0.5, lambda: answers.update({"GET /v1/approvals/events": (403, {"detail": "no", "code": "c"})})
-        ).start()
+        canned.queue["GET /v1/approvals/events"] = [(200, stream), (403, {"detail": "no", "code": "c"})]
         said = run("watch", env=asked(url))
     assert said.exit_code == 1
-    assert said.stdout == f"{ID}  2026-01-01T00:00:00Z  approved by max<U+0007>\n"
-    assert len(canned.asked) == 2
+    assert said.stdout == (
+        f"2026-01-01T00:00:00Z  {ID}  approved, approved  delete on s: main.t, asked by ana<U+0007>\n"
+    )
+    assert canned.resumed == [None, "7"]
 
 
 @pytest.mark.parametrize(
