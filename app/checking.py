@@ -8,6 +8,7 @@ import uvloop
 
 from app.bypass_check import bypass_findings
 from app.connecting import build_connections, first_catalogs, probe
+from app.couriers import probe_targets
 from app.gateway.connections import Catalogs, Connection
 from app.identity.jwks import KeyRing
 from app.identity.transport import HttpsFetch
@@ -41,6 +42,7 @@ async def _check(settings: Settings) -> list[Finding]:
     finally:
         for connection in connections.values():
             await connection.connector.close()
+    found += await probe_targets(settings.notifications)
     for section in settings.issuers:
         config = issuer_config(section)
         ring = KeyRing(config, fetch=HttpsFetch(), now=time.time)

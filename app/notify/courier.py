@@ -1,7 +1,7 @@
 """Implements `ports.Courier`: finds the target, makes the body it understands, signs it, sends it once."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from app.notify.addresses import Network
@@ -40,19 +40,35 @@ class PostalCourier:
         sent = await self._send(self._targets.get(target), message)
         return replace(sent, duration_ms=int((time.monotonic() - begun) * 1_000))
 
+    async def probe(self, target: str) -> str | None:
+        """Whether it could be told, without telling it anything: the word of what is in the way."""
+        match self._targets[target]:
+            case HookTarget() as hook:
+                return (await self._guarded(self._probe(hook))).error
+            case MailTarget(relay=relay):
+                return (await self._guarded(self._smtp.probe(relay))).error
+
     async def _send(self, target: Target | None, message: Message) -> Sent:
+        match target:
+            case HookTarget():
+                return await self._guarded(self._post(target, message))
+            case MailTarget():
+                return await self._guarded(self._mail(target, message))
+            case None:
+                return Sent(error="no_such_target", gone=True)
+
+    async def _guarded(self, work: Awaitable[Sent]) -> Sent:
         try:
-            match target:
-                case HookTarget():
-                    return await self._post(target, message)
-                case MailTarget():
-                    return await self._mail(target, message)
-                case None:
-                    return Sent(error="no_such_target", gone=True)
+            return await work
         except BadEndpoint:
             return Sent(error="bad_url")
         except (BadSecret, self._unreadable):
             return Sent(error="secret_unusable")
+
+    async def _probe(self, target: HookTarget) -> Sent:
+        for secret in target.secrets:
+            key_of(secret())
+        return await self._posting.probe(endpoint(target.url(), self._allowed))
 
     async def _post(self, target: HookTarget, message: Message) -> Sent:
         to = endpoint(target.url(), self._allowed)
@@ -63,7 +79,5 @@ class PostalCourier:
         return await self._posting.post(to, body, signed, now)
 
     async def _mail(self, target: MailTarget, message: Message) -> Sent:
-        relay = target.relay
-        password = None if relay.password is None else relay.password()
         written = mail(message, sender=target.sender, recipients=target.recipients, now=self._now())
-        return await self._smtp.send(relay, password, written)
+        return await self._smtp.send(target.relay, written)

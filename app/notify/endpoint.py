@@ -10,6 +10,7 @@ import httpx2
 from app.notify.addresses import Address, Network, literal, named, refusal
 
 MAX_URL_CHARS = 2_048
+_CLEAR_TEXT = "without TLS only hosts in networks that notifications.allow_private names are reached: use https"
 _NUMBER_FOR_A_HOST = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?")
 
 
@@ -45,7 +46,7 @@ def endpoint(text: str, allowed: Sequence[Network]) -> Endpoint:
         raise BadEndpoint("the port is between 1 and 65535")
     found = Endpoint(url=url, host=host.removeprefix("[").removesuffix("]"), port=port, tls=url.scheme == "https")
     if not found.tls and not allowed:
-        raise BadEndpoint("use https: http is for hosts in a network that notifications.allow_private names")
+        raise BadEndpoint(_CLEAR_TEXT)
     refuse_host(found.host, tls=found.tls, allowed=allowed)
     return found
 
@@ -63,4 +64,4 @@ def refuse_host(host: str, *, tls: bool, allowed: Sequence[Network]) -> None:
     if (why := refusal(address, allowed)) is not None:
         raise BadEndpoint(f"the address is {why}: name its network in notifications.allow_private if that is meant")
     if not tls and not named(address, allowed):
-        raise BadEndpoint("use https: http is for hosts in a network that notifications.allow_private names")
+        raise BadEndpoint(_CLEAR_TEXT)

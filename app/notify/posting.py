@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx2
 
@@ -48,9 +49,16 @@ class Posting:
 
     async def post(self, to: Endpoint, body: bytes, headers: Mapping[str, str], now: float) -> Sent:
         """`now`: wall-clock seconds, to read a Retry-After that is a date."""
+        return await self._within(self._post(to, body, headers, now))
+
+    async def probe(self, to: Endpoint) -> Sent:
+        """Connects and shakes hands for TLS; sends no request."""
+        return await self._within(self._reach(to))
+
+    async def _within(self, work: Awaitable[Sent]) -> Sent:
         try:
             async with asyncio.timeout(self._total_timeout_s):
-                return await self._post(to, body, headers, now)
+                return await work
         except NotSent as refused:
             return Sent(error=refused.error)
         except (TimeoutError, httpx2.TimeoutException):
@@ -69,6 +77,13 @@ class Posting:
             with suppress(httpx2.ConnectError, httpx2.ConnectTimeout):  # the next address may answer
                 return await self._post_to(address, to, body, headers, now)
         return await self._post_to(last, to, body, headers, now)
+
+    async def _reach(self, to: Endpoint) -> Sent:
+        addresses = await judged(to.host, to.port, allowed=self._allowed, clear_text=not to.tls, resolve=self._resolve)
+        tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": to.host} if to.tls else {}
+        _, writer = await asyncio.open_connection(addresses[0], to.port, **tls)
+        writer.close()
+        return Sent()
 
     async def _post_to(self, address: str, to: Endpoint, body: bytes, headers: Mapping[str, str], now: float) -> Sent:
         # The connection goes to the judged address itself: a second look at the DNS could lead elsewhere.

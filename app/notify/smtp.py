@@ -47,17 +47,17 @@ class Smtp:
         self._tls = tls or ssl.create_default_context()
         self._total_timeout_s = total_timeout_s
 
-    async def send(self, relay: Relay, password: str | None, message: EmailMessage) -> Sent:
-        return await self._within(relay, password, message)
+    async def send(self, relay: Relay, message: EmailMessage) -> Sent:
+        return await self._within(relay, message)
 
-    async def probe(self, relay: Relay, password: str | None) -> Sent:
+    async def probe(self, relay: Relay) -> Sent:
         """Connects, encrypts and logs in, and sends nothing."""
-        return await self._within(relay, password, None)
+        return await self._within(relay, None)
 
-    async def _within(self, relay: Relay, password: str | None, message: EmailMessage | None) -> Sent:
+    async def _within(self, relay: Relay, message: EmailMessage | None) -> Sent:
         try:
             async with asyncio.timeout(self._total_timeout_s):
-                return await self._converse(relay, password, message)
+                return await self._converse(relay, message)
         except NotSent as refused:
             return Sent(error=refused.error)
         except aiosmtplib.SMTPAuthenticationError as error:
@@ -71,7 +71,8 @@ class Smtp:
         except (aiosmtplib.SMTPException, OSError) as error:
             return Sent(error=_word(error))
 
-    async def _converse(self, relay: Relay, password: str | None, message: EmailMessage | None) -> Sent:
+    async def _converse(self, relay: Relay, message: EmailMessage | None) -> Sent:
+        password = None if relay.password is None else relay.password()
         addresses = await judged(
             relay.host,
             relay.port,

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,9 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.notify.addresses import networks
+from app.notify.endpoint import BadEndpoint, endpoint, refuse_host
+from app.notify.standard_webhooks import BadSecret, key_of
 from app.secrets.reference import SecretMissing
 from app.settings import document as doc
 from app.settings.model import (
@@ -24,6 +27,7 @@ from app.settings.model import (
     Settings,
     SqliteConnection,
 )
+from app.settings.notifications import TARGET_KINDS, AnyTarget, EmailTarget, WebhookTarget
 
 CONFIG_VARIABLE = "DOUANE_CONFIG"
 DEFAULT_FILE = Path("douane.yaml")
@@ -82,6 +86,8 @@ def load_settings(
         raise SettingsError([_sentence(document, detail) for detail in details]) from None
     if problems := [*_missing_issuer(document, settings), *_missing_secrets(document, settings)]:
         raise SettingsError(problems)
+    if problems := _unusable_targets(document, settings):
+        raise SettingsError(problems)
     return settings
 
 
@@ -124,6 +130,32 @@ def _missing_secrets(document: doc.Document, settings: Settings) -> list[str]:
     return problems
 
 
+def _unusable_targets(document: doc.Document, settings: Settings) -> list[str]:
+    """What a target's address and secrets show before anybody is asked."""
+    allowed = networks(settings.notifications.allow_private)
+
+    def faults(name: str, target: AnyTarget) -> Iterator[tuple[doc.Path, str]]:
+        path: doc.Path = ("notifications", "targets", name)
+        try:
+            if isinstance(target, EmailTarget):
+                refuse_host(target.host, tls=target.tls != "none", allowed=allowed)
+            else:
+                endpoint(target.read_url(), allowed)
+        except BadEndpoint as fault:
+            yield (*path, "host" if isinstance(target, EmailTarget) else "url"), str(fault)
+        for n, secret in enumerate(target.secrets if isinstance(target, WebhookTarget) else ()):
+            try:
+                key_of(secret.read())
+            except BadSecret as fault:
+                yield (*path, "secrets", n), str(fault)
+
+    return [
+        f"{document.place(path)}: {doc.dotted(path)}: {fault}"
+        for name, target in settings.notifications.targets.items()
+        for path, fault in faults(name, target)
+    ]
+
+
 def _sentence(document: doc.Document, detail: ErrorDetails) -> str:
     path, model = _resolve(document.value, detail["loc"])
     where = f"{document.place(path)}: {doc.dotted(path) or 'the file'}"
@@ -158,7 +190,10 @@ def _resolve(value: Any, loc: tuple[int | str, ...]) -> tuple[doc.Path, type[Bas
         if model is None and len(path) == 2 and path[0] == "connections" and part in CONNECTION_MODELS:
             model = CONNECTION_MODELS[str(part)]
             continue
-        if path == ["store", "url"]:
+        if model is None and len(path) == 3 and path[:2] == ["notifications", "targets"] and part in TARGET_KINDS:
+            model = TARGET_KINDS[str(part)]
+            continue
+        if path == ["store", "url"] or (path[:2] == ["notifications", "targets"] and path[3:] == ["url"]):
             model = SecretRef if part == "reference" else model
             if part in {"reference", "text"}:
                 continue
