@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from policy_samples import caller
 
+from app.approval.terms import Grant, GrantKind
 from app.masking.masks import Constant, Generalise, Null, Partial, Pseudonym, Step
 from app.policy.caller import Caller
 from app.policy.connections import ConnectionKind
@@ -129,3 +130,39 @@ def test_admin_and_auditor_see_no_data_and_their_own_surface() -> None:
 def test_a_stranger_with_the_demos_client_gets_nothing() -> None:
     assert POLICY.reachable(person("mallory"), "shop") == frozenset()
     assert POLICY.reachable(person("ana", "unknown-client"), "shop") == frozenset()
+
+
+ORDERS, EMAIL = "shop/main.orders", "label:pii.email"
+
+
+def approvers_of(*asked: tuple[str, Action]) -> list[tuple[str, ...]]:
+    return [each.approvers for each in POLICY.terms(asked).requirements]
+
+
+def test_a_delete_waits_for_one_who_knows_data_or_its_protection_and_after_a_while_for_an_admin_too() -> None:
+    terms = POLICY.terms([(ORDERS, Action.DELETE)])
+    (asked,) = terms.requirements
+    assert (asked.approvers, asked.quorum) == (("role:dba", "role:dpo"), 1)
+    assert (asked.escalate_after_s, asked.escalate_to) == (15 * 60, ("role:admin",))
+    assert (terms.preview, terms.grant) == (True, Grant())
+
+
+def test_an_email_in_the_clear_waits_for_the_data_protection_officer_with_a_preview() -> None:
+    assert approvers_of((EMAIL, Action.UNMASK)) == [("role:dpo",)]
+    assert POLICY.terms([(EMAIL, Action.UNMASK)]).preview
+    assert approvers_of((EMAIL, Action.UNMASK), (ORDERS, Action.DELETE)) == [("role:dba", "role:dpo"), ("role:dpo",)]
+
+
+def test_one_yes_is_good_for_a_few_corrections_of_orders_and_of_nothing_else() -> None:
+    window = Grant(kind=GrantKind.WINDOW, duration_s=30 * 60, max_uses=5, max_rows=100)
+    assert POLICY.terms([(ORDERS, Action.UPDATE)]).grant == window
+    for resource, action in [(ORDERS, Action.DELETE), (ORDERS, Action.INSERT), ("shop/main.products", Action.UPDATE)]:
+        assert POLICY.terms([(resource, action)]).grant == Grant()
+
+
+@pytest.mark.parametrize(("name", "role"), [("dee", "role:dpo"), ("max", "role:dba"), ("ada", "role:admin")])
+def test_the_approvers_of_the_demo_may_decide_and_through_an_agent_may_not(name: str, role: str) -> None:
+    assert role in POLICY.identities(person(name))
+    assert isinstance(POLICY.decide(person(name), "douane/approvals", Action.DECIDE, {}), Allow)
+    for agent in ("sales-agent", "ops-agent"):
+        assert isinstance(POLICY.decide(person(name, agent), "douane/approvals", Action.DECIDE, {}), Deny)
