@@ -39,8 +39,11 @@ Rows = Annotated[int, typer.Option("--rows", min=0, help="Show at most so many r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
+    """`unseen`: a result is held, and was not shown."""
+
     approval: dict[str, Any]
     preview: dict[str, Any] | None
+    unseen: bool = False
 
 
 @approvals.command("list")
@@ -188,10 +191,10 @@ def _look(gateway: Gateway, approval_id: str) -> _Seen:
         except Refused as refused:
             # The request is the caller's to read, what is held for it is not, or not any more.
             typer.echo(f"No preview for you: {refused}", err=True)
-            return _Seen(approval=approval, preview=None)
+            return _Seen(approval=approval, preview=None, unseen=True)
         if preview["digest"] == approval["digest"]:
             return _Seen(approval=approval, preview=preview["answer"])
-    fail("it changes while you look: try again", EXIT_REFUSED)
+    raise Refused("it changes while you look: try again", code="changing")
 
 
 def _decide(
@@ -213,6 +216,8 @@ def _decide(
         _print_summary(seen, rows)
         typer.echo("")
         typer.echo(approval_text.recap(seen.approval))
+    if decision == "approve" and seen.unseen and seen.approval.get("may_decide"):
+        fail("what would leave could not be shown, so nothing was decided: reject it, or try again", EXIT_REFUSED)
     if not yes and not _confirmed(decision):
         fail("nothing was decided", EXIT_REFUSED)
     # Who may not decide is told no digest, and hears why not from the gateway, which records the attempt.

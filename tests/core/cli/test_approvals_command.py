@@ -275,10 +275,23 @@ def test_a_preview_of_another_digest_is_not_shown_with_this_one() -> None:
     assert {method for method, *_ in canned.asked} == {"GET"}
 
 
+def test_nobody_says_yes_to_a_result_that_could_not_be_shown() -> None:
+    mine = {**READ, "may_decide": True}
+    gone = (500, {"detail": "What is held is not what was bound.", "code": "approval_altered"})
+    answers = {SHOW: (200, mine), f"{SHOW}/preview": gone, DECIDE: (200, {**mine, "state": "rejected"})}
+    with gateway(answers) as (url, canned):
+        yes = run("approve", ID, "--yes", env=asked(url))
+        assert {method for method, *_ in canned.asked} == {"GET"}
+        no = run("reject", ID, "--yes", env=asked(url))
+    assert yes.exit_code == 1
+    assert "could not be shown" in yes.stderr
+    assert no.exit_code == 0
+
+
 def test_events_are_lines_as_they_happen_and_go_on_where_they_were() -> None:
     event = {
-        "approval_id": ID, "at": "2026-01-01T00:00:00Z", "happening": "approved", "state": "approved", "connection": "s",
-        "principal": "ana\x07", "actor": "ana\x07", "action": "delete", "resources": ["s/main.t"],
+        "approval_id": ID, "at": "2026-01-01T00:00:00Z", "happening": "approved", "state": "approved",
+        "connection": "s", "principal": "ana\x07", "actor": "ana\x07", "action": "delete", "resources": ["s/main.t"],
     }  # fmt: skip
     stream = f"retry: 10\nid: 6\n\n: \n\nid: 7\nevent: approval\ndata: {json.dumps(event)}\n\n".encode()
     with gateway({}) as (url, canned):
