@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.api.operations import AGENTS_TAG, SCOPES, TAGS
+from app.api.endpoint import AGENTS_TAG, SCOPES, TAGS
 from app.api.wire import Problem
 
 _DESCRIPTION = (
@@ -39,8 +39,7 @@ def full_document(app: FastAPI, *, version: str, public_url: str, openid_url: st
     components["securitySchemes"] = _security_schemes(openid_url)
     for item in document["paths"].values():
         for operation in item.values():
-            if AGENTS_TAG in operation.get("tags", ()):
-                operation["security"] = [{name: []} for name in components["securitySchemes"]]
+            operation["security"] = [{name: []} for name in components["securitySchemes"]]
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _plain(parameter["schema"])
                 if parameter["in"] == "path":

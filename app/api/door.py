@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from app.api.operations import Arrived, Endpoint
-from app.api.reading import body_too_large, require_acceptable
+from app.api.endpoint import Arrived, Endpoint
+from app.api.reading import body_too_large, preferred_wait_s, require_acceptable
+from app.api.sending import Send, send_stream, send_whole
+from app.api.watching import Receive, Watch, Watches
 from app.gateway.answer import Answer
 from app.gateway.errors import (
     HeadersTooLarge,
@@ -27,17 +29,13 @@ from app.gateway.errors import (
     UriTooLong,
 )
 from app.gateway.pipeline import Customs, Operation, Passage, UseCase
+from app.gateway.waiting import WaitingRoom
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT_S = 20.0
 MAX_KNOWN_HOSTS = 64
-WATCH_AFTER_S = 0.05
-SWEEPS_BEFORE_WATCHED = 2
-"""Who takes longer than two sweeps is watched for a client that leaves; quicker ones are not worth a task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +63,8 @@ class _ClientLeft(Exception):  # noqa: N818
 
 class Door:
     """`trace` makes a trace id from the traceparent header (None: a new one). Paths for which `elsewhere` is true are
-    `rest`'s; every other request is a data request, and recorded, also when there is nothing at its path."""
+    `rest`'s; every other request is a data request, and recorded, also when there is nothing at its path. Who sits in
+    `room` waits for a human, and is no load. `draining` wakes all who wait."""
 
     def __init__(
         self,
@@ -77,7 +76,11 @@ class Door:
         trace: Callable[[bytes | None], str],
         rest: AsgiApp,
         elsewhere: Callable[[str], bool],
+        room: WaitingRoom | None = None,
+        draining: Callable[[], None] = lambda: None,
     ) -> None:
+        self._room = room or WaitingRoom()
+        self._draining = draining
         self._customs = customs
         self._entrance = entrance
         self._trace = trace
@@ -92,9 +95,9 @@ class Door:
         for template, methods in by_path.items():
             self._routes.setdefault(len(template), []).append((template, methods))
         self._known_hosts: set[bytes] = set()
-        self._watches = _Watches()
-        self.in_flight = 0
-        """Data requests that have come in and not been answered yet."""
+        self._watches = Watches()
+        self._present = 0
+        self._streaming = 0
         self._empty: asyncio.Event | None = None
         self._nowhere = Operation(name="unknown", scopes=frozenset(), use_case=_never)
 
@@ -105,17 +108,26 @@ class Door:
         headers = dict(scope["headers"])
         wired, path_args, refused = self._match(scope["method"], scope["path"])
         refused = self._unwelcome(scope, headers) or refused
-        self.in_flight += 1
+        self._present += 1
         try:
             await self._pass(scope, receive, send, headers, wired, path_args, refused)
         finally:
-            self.in_flight -= 1
-            if self._empty is not None and not self.in_flight:
+            self._present -= 1
+            if self._empty is not None and not self._present:
                 self._empty.set()
+
+    @property
+    def in_flight(self) -> int:
+        """Data requests that are at work: those that wait for a human, and streams, are not."""
+        return self._present - self._room.waiting - self._streaming
+
+    def drain(self) -> None:
+        """No request comes in any more: those that wait for a human go on with what is known."""
+        self._draining()
 
     async def emptied(self, timeout_s: float) -> None:
         """Ends when no data request is under way any more, or when waiting longer helps nobody."""
-        if self.in_flight:
+        if self._present:
             self._empty = asyncio.Event()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), timeout_s)
@@ -132,18 +144,21 @@ class Door:
     ) -> None:
         body = b""
         late: Refused | None = None
-        watch: _Watch | None = None
+        watch: Watch | None = None
+        command: Any = None
         trace_id = self._trace(headers.get(b"traceparent"))
 
         def parse() -> Any:
             # Runs after authentication; a refusal that needs no token to be true was raised before.
+            nonlocal command
             assert wired is not None
-            require_acceptable(headers)
+            require_acceptable(headers, wired.endpoint.media_type)
             if late is not None:
                 raise late
-            return wired.endpoint.parse(
+            command = wired.endpoint.parse(
                 Arrived(path_args=path_args, query=scope["query_string"], body=body, headers=headers)
             )
+            return command
 
         passage = Passage(
             operation=self._nowhere if wired is None else wired.operation,
@@ -164,11 +179,14 @@ class Door:
             except asyncio.CancelledError:
                 await self._customs.abandoned(passage)
                 raise
-        if body:
-            watch = _Watch(receive)
+        if body or (wired is not None and wired.endpoint.waits):
+            watch = Watch(receive)
             self._watches.add(watch)
         try:
             answer = await self._customs.passage(passage)
+            if answer.stream is not None:
+                await self._stream(answer, trace_id, send)
+                return
         except asyncio.CancelledError:
             if watch is None or not watch.client_left:
                 raise
@@ -177,7 +195,16 @@ class Door:
         finally:
             if watch is not None:
                 self._watches.remove(watch)
-        await _send(answer, trace_id, send, head=scope["method"] == "HEAD")
+        if b"prefer" in headers and command is not None and answer.status < 300:
+            _say_preference(answer, headers, command)
+        await send_whole(answer, trace_id, send, head=scope["method"] == "HEAD")
+
+    async def _stream(self, answer: Answer, trace_id: str, send: Send) -> None:
+        self._streaming += 1
+        try:
+            await send_stream(answer, trace_id, send)
+        finally:
+            self._streaming -= 1
 
     def _match(self, method: str, path: str) -> tuple[_Wired | None, dict[str, str], Refused | None]:
         parts = path.split("/")[1:]
@@ -265,58 +292,11 @@ def _bound(template: tuple[str, ...], parts: list[str]) -> dict[str, str] | None
     return path_args
 
 
-class _Watch:
-    """Cancels the request's task when its client leaves, so that a statement nobody waits for ends."""
-
-    __slots__ = ("_receive", "_task", "_watcher", "client_left", "sweeps")
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._task = asyncio.current_task()
-        self._watcher: asyncio.Task[None] | None = None
-        self.client_left = False
-        self.sweeps = 0
-
-    def start(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.client_left = True
-        if self._task is not None:
-            self._task.cancel()
-
-    def stop(self) -> None:
-        if self._watcher is not None:
-            self._watcher.cancel()
-
-
-class _Watches:
-    """Requests under way, looked at together: a timer for each would cost more than most of them take."""
-
-    def __init__(self) -> None:
-        self._under_way: set[_Watch] = set()
-        self._sweeping = False
-
-    def add(self, watch: _Watch) -> None:
-        self._under_way.add(watch)
-        if not self._sweeping:
-            self._sweeping = True
-            asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._sweep)
-
-    def remove(self, watch: _Watch) -> None:
-        self._under_way.discard(watch)
-        watch.stop()
-
-    def _sweep(self) -> None:
-        for watch in self._under_way:
-            watch.sweeps += 1
-            if watch.sweeps == SWEEPS_BEFORE_WATCHED:
-                watch.start()
-        self._sweeping = bool(self._under_way)
-        if self._sweeping:
-            asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._sweep)
+def _say_preference(answer: Answer, headers: Mapping[bytes, bytes], command: Any) -> None:
+    """RFC 7240: which preference was honoured. A twin in the body or query that says otherwise has precedence."""
+    wait_s = preferred_wait_s(headers)
+    if wait_s and getattr(command, "wait_seconds", 0) == wait_s:
+        answer.headers["preference-applied"] = f"wait={wait_s}"
 
 
 def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -344,32 +324,6 @@ def _hostname(host: str) -> str:
     if host.startswith("["):
         return host.split("]", 1)[0] + "]"
     return host.rsplit(":", 1)[0] if ":" in host else host
-
-
-async def _send(answer: Answer, trace_id: str, send: Send, *, head: bool) -> None:
-    body = answer.opening
-    headers = [
-        (b"content-type", answer.media_type.encode("ascii")),
-        (b"content-length", str(body.size).encode("ascii")),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"x-trace-id", trace_id.encode("ascii")),
-    ]
-    if answer.headers:
-        headers += [
-            (name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in answer.headers.items()
-        ]
-    with body:
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        if head:
-            await send({"type": "http.response.body", "body": b""})
-            return
-        pieces = body.pieces()
-        current = next(pieces, b"")
-        for piece in pieces:
-            await send({"type": "http.response.body", "body": current, "more_body": True})
-            current = piece
-        await send({"type": "http.response.body", "body": current})
 
 
 async def _never(caller: Any, command: Any, record: Any) -> Answer:

@@ -1,62 +1,37 @@
-"""The agent operations: one declaration each makes the document, the door's routing table and the scope check."""
+"""The operations: one declaration each makes the document, the door's routing table and the scope check."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query
+from fastapi import FastAPI, Path, Query, Response
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from app.api import wire
+from app.api.approval_operations import APPROVAL_ENDPOINTS
+from app.api.endpoint import (
+    AGENTS_TAG,
+    EVENTS,
+    LIMIT,
+    MAX_LIMIT,
+    QUERY_SCOPE,
+    SCOPES,
+    TAGS,
+    Arrived,
+    Endpoint,
+    nothing,
+    to_approval,
+)
 from app.api.reading import QueryString, query_command
-from app.gateway.approvals import GetApproval, ListApprovals
 from app.gateway.discovery import DescribeConnection, ListConnections
 
-AGENTS_TAG = "agents"
-TAGS = {AGENTS_TAG: "What an agent needs: who it is, what it may see, its statements and its approvals."}
-QUERY_SCOPE = "douane:query"
-APPROVALS_SCOPE = "douane:approvals"
-SCOPES = {
-    QUERY_SCOPE: "List and describe connections, run and explain statements, follow your own approvals",
-    APPROVALS_SCOPE: "List and read approvals",
-}
-_STATES = frozenset(
-    {"pending", "approved", "executing", "executed", "failed", "rejected", "expired", "cancelled", "revoked"}
-)
+__all__ = ["AGENTS_TAG", "ENDPOINTS", "SCOPES", "TAGS", "Arrived", "Endpoint", "declare"]
 
 
-@dataclass(slots=True, kw_only=True)
-class Arrived:
-    """What the door read from the socket, not yet looked into."""
-
-    path_args: Mapping[str, str]
-    query: bytes
-    body: bytes
-    headers: Mapping[bytes, bytes]
-
-
-Parse = Callable[[Arrived], Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """`parse` raises Refused; it makes the command of the use case that has the operation's name."""
-
-    name: str
-    method: str
-    path: str
-    scopes: frozenset[str]
-    parse: Parse
-    reads_body: bool
-    signature: Callable[..., Any]
-    answers: Mapping[int, type[BaseModel]]
-    summary: str
-    description: str
-    problems: tuple[int, ...]
-    links: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    """OpenAPI links by status: where the answer's identifiers go next."""
+class EventStream(Response):
+    media_type = EVENTS
 
 
 class DeclaredRoute(APIRoute):
@@ -64,14 +39,12 @@ class DeclaredRoute(APIRoute):
 
 
 _ALWAYS = (400, 401, 403, 404, 406, 500, 503)
-_LIMIT = 100
-_MAX_LIMIT = 200
 
 ConnectionName = Annotated[
     str,
     Path(min_length=1, max_length=100, description="Name of a connection, see list_connections.", examples=["shop"]),
 ]
-Limit = Annotated[int, Query(ge=1, le=_MAX_LIMIT, description="Items per page.", examples=[50])]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items per page.", examples=[50])]
 CursorParam = Annotated[
     Annotated[str, Field(max_length=2000)] | SkipJsonSchema[None], Query(description="next_cursor of the page before.")
 ]
@@ -80,12 +53,12 @@ CursorParam = Annotated[
 def _identity() -> None: ...
 
 
-def _list_connections(limit: Limit = _LIMIT, cursor: CursorParam = None) -> None: ...
+def _list_connections(limit: Limit = LIMIT, cursor: CursorParam = None) -> None: ...
 
 
 def _describe(
     connection: ConnectionName,
-    limit: Limit = _LIMIT,
+    limit: Limit = LIMIT,
     cursor: CursorParam = None,
     table: Annotated[
         Annotated[str, Field(max_length=300)] | SkipJsonSchema[None],
@@ -97,31 +70,10 @@ def _describe(
 def _query(connection: ConnectionName, body: wire.QueryBody) -> None: ...
 
 
-def _list_approvals(
-    limit: Limit = _LIMIT,
-    cursor: CursorParam = None,
-    state: Annotated[
-        wire.ApprovalState | SkipJsonSchema[None],
-        Query(description="Only approvals in this state.", examples=["pending"]),
-    ] = None,
-) -> None: ...
-
-
-def _get_approval(
-    approval_id: Annotated[
-        str, Path(min_length=1, max_length=100, description="approval_id of a 202 answer.", examples=["apr_5kq2"])
-    ],
-) -> None: ...
-
-
-def _nothing(arrived: Arrived) -> None:
-    QueryString(arrived.query, frozenset())
-
-
 def _parse_list_connections(arrived: Arrived) -> ListConnections:
     query = QueryString(arrived.query, frozenset({"limit", "cursor"}))
     return ListConnections(
-        limit=query.integer("limit", default=_LIMIT, low=1, high=_MAX_LIMIT),
+        limit=query.integer("limit", default=LIMIT, low=1, high=MAX_LIMIT),
         cursor=query.text("cursor", max_chars=2000),
     )
 
@@ -130,7 +82,7 @@ def _parse_describe(arrived: Arrived) -> DescribeConnection:
     query = QueryString(arrived.query, frozenset({"limit", "cursor", "table"}))
     return DescribeConnection(
         connection=arrived.path_args["connection"],
-        limit=query.integer("limit", default=_LIMIT, low=1, high=_MAX_LIMIT),
+        limit=query.integer("limit", default=LIMIT, low=1, high=MAX_LIMIT),
         cursor=query.text("cursor", max_chars=2000),
         table=query.text("table", max_chars=300),
     )
@@ -142,31 +94,13 @@ def _parse_query(arrived: Arrived) -> Any:
     return query_command(arrived.path_args["connection"], arrived.body, arrived.headers)
 
 
-def _parse_list_approvals(arrived: Arrived) -> ListApprovals:
-    query = QueryString(arrived.query, frozenset({"limit", "cursor", "state"}))
-    return ListApprovals(
-        limit=query.integer("limit", default=_LIMIT, low=1, high=_MAX_LIMIT),
-        cursor=query.text("cursor", max_chars=2000),
-        state=query.word("state", _STATES),
-    )
-
-
-def _parse_get_approval(arrived: Arrived) -> GetApproval:
-    QueryString(arrived.query, frozenset())
-    return GetApproval(approval_id=arrived.path_args["approval_id"])
-
-
-def _to_approval(expression: str) -> dict[str, Any]:
-    return {"operationId": "get_approval", "parameters": {"approval_id": expression}}
-
-
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         name="get_identity",
         method="GET",
         path="/v1/me",
         scopes=frozenset(),
-        parse=_nothing,
+        parse=nothing,
         reads_body=False,
         signature=_identity,
         answers={200: wire.IdentityAnswer},
@@ -213,11 +147,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers={200: wire.QueryAnswer, 202: wire.QueryAnswer},
         summary="Run one SQL statement",
         description="Runs one statement in the connection's own dialect and answers rows as you may see them: masked, "
-        "filtered, limited. 202 means that a human has to approve first: nothing ran, call get_approval with the "
-        "approval_id. A refusal says what to change. Example body: "
+        "filtered, limited. 202 means that a human has to approve first and nothing ran: call get_approval with the "
+        "approval_id and wait_seconds, then execute_approval. A refusal says what to change. Example body: "
         '{"sql": "SELECT id, email FROM customers WHERE region = :region LIMIT 5", "params": {"region": "north"}}',
         problems=(408, 409, 413, 415, 422),
-        links={202: {"approval": _to_approval("$response.body#/approval_id")}},
+        waits=True,
+        links={202: {"approval": to_approval("$response.body#/approval_id")}},
     ),
     Endpoint(
         name="explain_sql",
@@ -234,33 +169,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         '{"sql": "SELECT email FROM customers"}',
         problems=(408, 413, 415, 422),
     ),
-    Endpoint(
-        name="list_approvals",
-        method="GET",
-        path="/v1/approvals",
-        scopes=frozenset({QUERY_SCOPE, APPROVALS_SCOPE}),
-        parse=_parse_list_approvals,
-        reads_body=False,
-        signature=_list_approvals,
-        answers={200: wire.ApprovalsAnswer},
-        summary="Approvals you asked for, or may decide",
-        description="Newest first. Example: GET /v1/approvals?state=pending",
-        problems=(422,),
-        links={200: {"approval": _to_approval("$response.body#/approvals/0/approval_id")}},
-    ),
-    Endpoint(
-        name="get_approval",
-        method="GET",
-        path="/v1/approvals/{approval_id}",
-        scopes=frozenset({QUERY_SCOPE, APPROVALS_SCOPE}),
-        parse=_parse_get_approval,
-        reads_body=False,
-        signature=_get_approval,
-        answers={200: wire.ApprovalAnswer},
-        summary="One approval and its state",
-        description="What was asked and which rules ask for a human. Example: GET /v1/approvals/apr_5kq2",
-        problems=(422,),
-    ),
+    *APPROVAL_ENDPOINTS,
 )
 
 
@@ -271,7 +180,7 @@ def declare(app: FastAPI) -> None:
         responses: dict[int | str, dict[str, Any]] = {
             status: {"model": model, "description": _ANSWER_TEXT[status]}
             for status, model in endpoint.answers.items()
-            if status != first
+            if status != first and model is not None
         }
         for status, links in endpoint.links.items():
             responses.setdefault(status, {})["links"] = links
@@ -295,10 +204,11 @@ def declare(app: FastAPI) -> None:
             summary=endpoint.summary,
             description=endpoint.description,
             response_model=endpoint.answers[first],
+            response_class=EventStream if endpoint.media_type == EVENTS else JSONResponse,
             response_description=_ANSWER_TEXT[first],
             status_code=first,
             responses=responses,
-            tags=[AGENTS_TAG],
+            tags=[endpoint.tag],
             route_class_override=DeclaredRoute,
         )
 
@@ -329,7 +239,7 @@ _PROBLEM_TEXT = {
     404: "Nothing that you may know of, or a cursor of another request",
     406: "Only JSON can be answered",
     408: "The body took too long",
-    409: "The request with this idempotency key is still running",
+    409: "The state of the approval does not allow it, or the request with this idempotency key is still running",
     413: "Body or result too large",
     415: "The body must be application/json",
     422: "The request or the statement is not valid; `errors` or `detail` say where",

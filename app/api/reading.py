@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from app.api.wire import QueryBody
+from app.api.wire import Body, QueryBody
 from app.gateway.errors import (
     BodyTooLarge,
     FieldError,
@@ -21,6 +21,7 @@ from app.gateway.errors import (
 )
 from app.gateway.query import QueryCommand
 
+B = TypeVar("B", bound=Body)
 _WHOLE = re.compile(r"[+]?([0-9]{1,18})(?:\.0+)?")
 _PREFERRED_WAIT = re.compile(r"""(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:[,;]|$)""", re.IGNORECASE)
 _BIG = 2**53
@@ -37,13 +38,14 @@ def require_json(headers: Mapping[bytes, bytes]) -> None:
         raise UnsupportedMediaType("Send the body as JSON with `Content-Type: application/json`.")
 
 
-def require_acceptable(headers: Mapping[bytes, bytes]) -> None:
+def require_acceptable(headers: Mapping[bytes, bytes], media_type: str = "application/json") -> None:
     accept = headers.get(b"accept")
-    if accept is None or b"*/*" in accept or b"application/json" in accept:
+    wanted = media_type.encode("ascii")
+    if accept is None or b"*/*" in accept or wanted in accept:
         return
     kinds = {part.split(b";", 1)[0].strip().lower() for part in accept.split(b",")}
-    if kinds.isdisjoint({b"application/*", b"application/problem+json", b""}):
-        raise NotAcceptable("Answers are JSON: send `Accept: application/json`, or no Accept header.")
+    if kinds.isdisjoint({wanted.split(b"/")[0] + b"/*", b"application/problem+json", b""}):
+        raise NotAcceptable(f"The answer is {media_type}: send `Accept: {media_type}`, or no Accept header.")
 
 
 def body_too_large(max_bytes: int) -> Refused:
@@ -91,6 +93,15 @@ def _has_big_float(document: dict[str, Any]) -> bool:
     )
 
 
+def body_of(kind: type[B], body: bytes, headers: Mapping[bytes, bytes]) -> B:
+    """Raises UnsupportedMediaType, MalformedJson, InvalidRequest."""
+    require_json(headers)
+    try:
+        return kind.model_validate(json_object(body))
+    except ValidationError as error:
+        raise _misfit(error) from error
+
+
 def query_command(connection: str, body: bytes, headers: Mapping[bytes, bytes]) -> QueryCommand:
     require_json(headers)
     try:
@@ -105,7 +116,7 @@ def query_command(connection: str, body: bytes, headers: Mapping[bytes, bytes]) 
         unmask=tuple(sorted(set(fields.unmask or ()))),
         purpose=fields.purpose,
         cursor=fields.cursor,
-        idempotency_key=_idempotency_key(fields.idempotency_key, headers),
+        idempotency_key=idempotency_key(fields.idempotency_key, headers),
         dry_run=fields.dry_run or False,
         wait_seconds=preferred_wait_s(headers) if fields.wait_seconds is None else fields.wait_seconds,
     )
@@ -120,7 +131,7 @@ def preferred_wait_s(headers: Mapping[bytes, bytes]) -> int:
     return 0 if found is None else min(int(found[1]), MAX_WAIT_S)
 
 
-def _idempotency_key(twin: str | None, headers: Mapping[bytes, bytes]) -> str | None:
+def idempotency_key(twin: str | None, headers: Mapping[bytes, bytes]) -> str | None:
     sent = headers.get(b"idempotency-key")
     if sent is None:
         return twin

@@ -226,40 +226,6 @@ class DescribeAnswer(BaseModel):
     receipt: Receipt
 
 
-ApprovalState = Literal[
-    "pending", "approved", "executing", "executed", "failed", "rejected", "expired", "cancelled", "revoked"
-]
-
-
-class ApprovalOut(BaseModel):
-    approval_id: str
-    approval_url: str
-    state: ApprovalState
-    created_at: str
-    expires_at: str
-    principal: str
-    actor: str
-    connection: str
-    action: str
-    resources: list[str]
-    reasons: Annotated[list[str], Field(description="The policy rules that ask, as file:line.")]
-    statement: str | None = None
-    params: dict[str, Any] | None = None
-    purpose: str | None = None
-    policy_version: str | None = None
-    digest: Annotated[str, Field(description="SHA-256 that binds exactly this request.")]
-
-
-class ApprovalAnswer(ApprovalOut):
-    receipt: Receipt
-
-
-class ApprovalsAnswer(BaseModel):
-    approvals: list[ApprovalOut]
-    next_cursor: str | None = None
-    receipt: Receipt
-
-
 class FieldErrorOut(BaseModel):
     pointer: str
     detail: str

@@ -1,0 +1,74 @@
+"""How an operation is declared: once, for the document, the door's routing table and the scope check."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.api.reading import QueryString
+
+AGENTS_TAG = "agents"
+APPROVERS_TAG = "approvers"
+TAGS = {
+    AGENTS_TAG: "What an agent needs: who it is, what it may see, its statements and its approvals.",
+    APPROVERS_TAG: "What people need who decide: what is held, the decision, taking it back, following along.",
+}
+QUERY_SCOPE = "douane:query"
+APPROVALS_SCOPE = "douane:approvals"
+SCOPES = {
+    QUERY_SCOPE: "List and describe connections, run and explain statements, follow, execute and cancel your own "
+    "approvals",
+    APPROVALS_SCOPE: "List and read approvals, look at what is held for them, decide, revoke and follow them",
+}
+JSON = "application/json"
+EVENTS = "text/event-stream"
+LIMIT = 100
+MAX_LIMIT = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class Arrived:
+    """What the door read from the socket, not yet looked into."""
+
+    path_args: Mapping[str, str]
+    query: bytes
+    body: bytes
+    headers: Mapping[bytes, bytes]
+
+
+Parse = Callable[[Arrived], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """`parse` raises Refused; it makes the command of the use case that has the operation's name."""
+
+    name: str
+    method: str
+    path: str
+    scopes: frozenset[str]
+    parse: Parse
+    reads_body: bool
+    signature: Callable[..., Any]
+    answers: Mapping[int, type[BaseModel] | None]
+    """None: a stream."""
+    summary: str
+    description: str
+    problems: tuple[int, ...]
+    links: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """OpenAPI links by status: where the answer's identifiers go next."""
+    tag: str = AGENTS_TAG
+    media_type: str = JSON
+    waits: bool = False
+    """It may wait for a human, so its client is watched, and the door counts it apart while it waits."""
+
+
+def nothing(arrived: Arrived) -> None:
+    """Parses a request that takes no parameters."""
+    QueryString(arrived.query, frozenset())
+
+
+def to_approval(expression: str) -> dict[str, Any]:
+    """An OpenAPI link to get_approval."""
+    return {"operationId": "get_approval", "parameters": {"approval_id": expression}}
