@@ -1,4 +1,4 @@
-"""A second opinion on which tables a PostgreSQL statement reads, from a parser that shares no code with the first.
+"""A second opinion on which tables a PostgreSQL statement names, from a parser that shares no code with the first.
 
 It can only take away: a table that sqlglot sees and PostgreSQL's own grammar does not, or the other way round,
 refuses the statement. Where sqlglot cannot read what PostgreSQL's grammar accepts, it has no opinion
@@ -26,12 +26,12 @@ def agrees(text: str, names: Names) -> bool:
 
 
 def relation_names(text: str) -> Counter[tuple[str, str]] | None:
-    """Every relation name sqlglot sees, with how often; None where it cannot read the text as one query."""
+    """Every relation name sqlglot sees, with how often; None where it cannot read the text as one query or write."""
     try:
         trees = sqlglot.parse(text, read="postgres")
     except (SqlglotError, RecursionError):
         return None
-    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query | exp.Insert | exp.Update | exp.Delete):
         return None
     names: Counter[tuple[str, str]] = Counter()
     for table in trees[0].find_all(exp.Table):

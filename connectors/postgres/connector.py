@@ -18,6 +18,9 @@ from connectors.contract import (
     RowSink,
     Runnable,
     SqlConnectorConfig,
+    WriteLimits,
+    WriteOutcome,
+    WriteRunnable,
 )
 from connectors.delivery import Delivery
 from connectors.postgres.catalog import read_catalog
@@ -33,6 +36,7 @@ from connectors.postgres.reading import (
 )
 from connectors.postgres.session import Prepared, Session
 from connectors.postgres.sizes import History, Sizes, shape
+from connectors.postgres.writing import write
 
 _CATALOG_TIMEOUT_S = 120.0
 _LOST = (
@@ -95,6 +99,15 @@ class PostgresConnector:
             if prepared is not None:
                 return outcome(prepared, delivery)
         raise unavailable()
+
+    async def write(
+        self,
+        statement: WriteRunnable,
+        limits: WriteLimits,
+        sink: RowSink,
+        on_columns: Callable[[tuple[ResultColumn, ...]], None] | None = None,
+    ) -> WriteOutcome:
+        return await write(self._pool, statement, limits, sink, on_columns)
 
     async def estimate(self, statement: Runnable, timeout_s: float) -> int | None:
         session = await self._pool.take(scan_order=False, timeout_s=timeout_s)

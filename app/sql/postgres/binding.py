@@ -73,6 +73,11 @@ class Binding:
         names = [name for name, _ in columns if name is not None]
         return tuple(names) if len(names) == len(columns) else None
 
+    def width(self, query: Query) -> int | None:
+        """How many columns a query gives, where that is known."""
+        columns = self._of_query(query)
+        return len(columns) if columns is not None else None
+
     def labels(self) -> tuple[str, ...]:
         return tuple(sorted({label for label, _ in self._all if label}))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pb
 
-from app.policy.decision import TableView
+from app.policy.decision import Action, TableView
 from app.sql.postgres.binding import Binding
 from app.sql.postgres.names import strings
 from app.sql.postgres.scope import Relation
@@ -97,7 +97,7 @@ def leakproof(conjunct: Conjunct, view: TableView) -> bool:
 def check_required(source: PgTree, found: list[Conjunct], views: Mapping[TableKey, TableView]) -> None:
     for index, reference in enumerate(source.references):
         required = views[reference.table].required
-        if not required:
+        if not required or reference.action is Action.INSERT:
             continue
         if not any(
             c.relation.reference == index and c.column in required and not c.nulls and c.relation.preserved

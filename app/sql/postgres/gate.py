@@ -15,12 +15,14 @@ from app.sql.postgres.scan_order import keeps_scan_order
 from app.sql.postgres.substitution import Binds, substitute
 from app.sql.postgres.tree import PgTree, Reference, bare, check_rendering, disagreement, parsed, rendered, stored
 from app.sql.postgres.value_cap import capped
+from app.sql.postgres.write_rewriting import rewrite_write
 from app.sql.postgres.writes import read_write
 from app.sql.statement import (
     Access,
     ParamTypes,
     Refusal,
     Rewritten,
+    RewrittenWrite,
     SqlRefused,
     Statement,
     Views,
@@ -68,6 +70,13 @@ class PostgresGuard:
             labels=binding.labels(),
         )
 
+    def rewrite_write(self, statement: Statement, views: Views, catalog: Catalog) -> RewrittenWrite:
+        source: PgTree = statement.tree
+        if source.written is None:
+            raise SqlRefused(Refusal.STATEMENT_CLASS, "Only INSERT, UPDATE and DELETE can be written here.")
+        seen = _views_of(source.references, views)
+        return rewrite_write(source, statement.action, seen, catalog)
+
 
 def _inspected(numbered: Numbered, token_count: int, params: ParamTypes, catalog: Catalog) -> Statement:
     try:
@@ -96,10 +105,15 @@ def _read(tree: Any, numbered: Numbered, token_count: int, params: ParamTypes, c
     reader = Reader(catalog, parameters)
     if node.WhichOneof("node") == "select_stmt":
         statement = _read_select(tree, node.select_stmt, reader, parameters, numbered)
-        if token_count <= MAX_TOKENS_FOR_OPINION and not agrees(numbered.text, reader.relation_names):
-            raise disagreement()
-        return statement
-    return read_write(tree, node, reader, parameters)
+    else:
+        statement = read_write(tree, node, reader, parameters)
+        for use in reader.suspects:
+            use.position = numbered.caller_place(use.position)
+        if statement.action is Action.DDL:
+            return statement
+    if token_count <= MAX_TOKENS_FOR_OPINION and not agrees(numbered.text, reader.relation_names):
+        raise disagreement()
+    return statement
 
 
 def _read_select(tree: Any, select: Any, reader: Reader, parameters: Parameters, numbered: Numbered) -> Statement:

@@ -159,6 +159,7 @@ SELECT: Final[Rules] = {
     "larg": SCALAR,
     "rarg": SCALAR,
 }
+RETURNING: Final[Rules] = {"exprs": SCALAR}
 RESULT: Final[Rules] = {"name": SCALAR, "val": NODE}
 RANGE_VAR: Final[Rules] = {
     "schemaname": SCALAR,

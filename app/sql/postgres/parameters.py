@@ -42,7 +42,10 @@ class Parameters:
         name = self._names[node.param_ref.number - 1]
         kind = self._types[name]
         if kind in (JsonType.TEXT, JsonType.NULL):
-            if _untyped_place(path):
+            if _assigned(path):
+                # A number of its own: two columns may have two types.
+                node.param_ref.number = self._slot(name, f"={path}")
+            elif _untyped_place(path):
                 self._wrap(node, name, "text", False)
             else:
                 node.param_ref.number = self._slot(name, "")
@@ -92,3 +95,13 @@ def _untyped_place(path: Sequence[str | int]) -> bool:
     if path[-3:-1] == ["null_test", "arg"] or path[-3:-1] == ["res_target", "val"]:
         return True
     return len(path) > 3 and path[-4:-2] == ["func_call", "args"]
+
+
+def _assigned(path: Sequence[str | int]) -> bool:
+    """A value for one column, in SET, VALUES, or the SELECT list that INSERT takes its rows from: it has the column's
+    type."""
+    if path[3:5] == ["update_stmt", "target_list"]:
+        return len(path) == 9
+    if path[3:6] != ["insert_stmt", "select_stmt", "select_stmt"]:
+        return False
+    return len(path) == 11 and path[6] in ("target_list", "values_lists")

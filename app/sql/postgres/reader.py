@@ -15,12 +15,13 @@ from app.sql.postgres.expressions import Expressions
 from app.sql.postgres.names import function_columns, implied_name, strings
 from app.sql.postgres.nodes import Rules
 from app.sql.postgres.parameters import Parameters
-from app.sql.postgres.scope import Cte, Item, Joined, Output, Query, Relation, Scope
+from app.sql.postgres.scope import Cte, Item, Joined, Output, Query, Relation, Scope, Written
 from app.sql.postgres.tables import resolve
 from app.sql.postgres.tree import Reference
 from app.sql.statement import Refusal, SqlRefused
 from connectors.contract import Catalog, TableKey
 
+_SOURCES = {Action.UPDATE: ("from_clause",), Action.DELETE: ("using_clause",)}
 _INNER, _LEFT, _RIGHT = (pb.JoinType.Value(name) for name in ("JOIN_INNER", "JOIN_LEFT", "JOIN_RIGHT"))
 
 
@@ -39,17 +40,52 @@ class Reader(Expressions):
         self._path = ["stmts", 0, "stmt", "select_stmt"]
         return self.read_query(select)
 
-    def read_write(self, message: Any, action: Action, rules: Rules, sources: str, more: Mapping[str, Rules]) -> None:
+    def read_write(self, message: Any, which: str, action: Action, rules: Rules, more: Mapping[str, Rules]) -> Written:
         """INSERT, UPDATE or DELETE: the same gates, a target that is no query's source."""
         self._more = dict(more)
-        self._path = []
+        self._path = ["stmts", 0, "stmt", which]
         if message.HasField("with_clause"):
+            self._path.append("with_clause")
             self.read_with(message.with_clause)
-        self._scope = Scope()
-        self._leaf(self.relation(message.relation, action))
-        for entry in getattr(message, sources) if sources else ():
-            self._from_item(entry, True)
+            self._path.pop()
+        self._path.append("relation")
+        target = self.relation(message.relation, action)
+        self._path.pop()
+        inserted = None
+        if action is Action.INSERT and message.HasField("select_stmt"):
+            # What is inserted sees the WITH queries and nothing of the target.
+            self._path += ("select_stmt", "select_stmt")
+            inserted = self.read_query(message.select_stmt.select_stmt)
+            del self._path[-2:]
+        scope = self._scope = Scope()
+        self._leaf(target)
+        scope.items.append(target)
+        for clause in _SOURCES.get(action, ()):
+            self._path += (clause, 0)
+            for index, entry in enumerate(getattr(message, clause)):
+                self._path[-1] = index
+                scope.items.append(self._from_item(entry, True))
+            del self._path[-2:]
+        if action is not Action.INSERT and message.HasField("where_clause"):
+            self.wheres.append((scope, (*self._path, "where_clause")))
         self.fields(message, rules)
+        if action is Action.INSERT and message.HasField("on_conflict_clause"):
+            excluded = Relation(alias="excluded", table=target.table, aliased=True, reference=target.reference)
+            self._scope = Scope(relations=[target, excluded])
+            self._path.append("on_conflict_clause")
+            self.fields(message.on_conflict_clause, more["on_conflict_clause"])
+            self._path.pop()
+            self._scope = scope
+        returning = Query(scope=scope)
+        if message.HasField("returning_clause"):
+            self._path.append("returning_clause")
+            self.fields(message.returning_clause, nodes.RETURNING)
+            self._path += ("exprs", 0)
+            for index, entry in enumerate(message.returning_clause.exprs):
+                self._path[-1] = index
+                returning.outputs.append(self._output(entry))
+            del self._path[-3:]
+        return Written(target=target, returning=returning, inserted=inserted)
 
     def existing(self, message: Any) -> TableKey:
         if message.catalogname:
@@ -286,7 +322,23 @@ class Reader(Expressions):
         query = self.read_query(message)
         self._uses += query.everything
 
-    METHODS: ClassVar[dict[str, Callable[[Any, Any, Any], None]]] = {**Expressions.METHODS, "select_stmt": _select}
+    def _multi_assign(self, message: Any, _node: Any) -> None:
+        """`(a, b) = …`: the tree holds the whole right side once for each column."""
+        self._path.append("source")
+        source = message.source
+        if source.WhichOneof("node") == "row_expr" and len(source.row_expr.args) == message.ncolumns:
+            self._path += ("row_expr", "args", message.colno - 1)
+            self.node(source.row_expr.args[message.colno - 1])
+            del self._path[-3:]
+        elif message.colno == 1:
+            self.node(source)
+        self._path.pop()
+
+    METHODS: ClassVar[dict[str, Callable[[Any, Any, Any], None]]] = {
+        **Expressions.METHODS,
+        "select_stmt": _select,
+        "multi_assign_ref": _multi_assign,
+    }
 
 
 _FROM: dict[str | None, Callable[[Reader, Any, bool], Item]] = {

@@ -44,6 +44,15 @@ class Query:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class Written:
+    """An INSERT, UPDATE or DELETE: its target, what RETURNING gives, and what INSERT takes its rows from."""
+
+    target: "Relation"
+    returning: Query
+    inserted: Query | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Cte:
     name: str
     query: Query | None = None

@@ -42,12 +42,11 @@ def substitute(
 ) -> None:
     """Changes `tree` in place; `found` are the conjuncts of this very tree."""
     for index, reference in enumerate(source.references):
+        if reference.path[-1] == "relation":
+            continue  # the target of a write
         view = views[reference.table]
         node = at(tree, reference.path[:-1])
-        pushed = []
-        if view.row_filter is not None:
-            own = (c for c in found if c.relation.reference == index)
-            pushed = [_inner(conjunct) for conjunct in own if leakproof(conjunct, view)]
+        pushed = pushed_down(index, found, view)
         template = template_tree(template_text(view, catalog.tables[reference.table], binds))
         derived = node.range_subselect
         derived.subquery.select_stmt.CopyFrom(template)
@@ -55,7 +54,15 @@ def substitute(
         for column in reference.columns:
             derived.alias.colnames.add().string.sval = column
         if pushed:
-            _and(derived.subquery.select_stmt.where_clause, pushed)
+            add_conjuncts(derived.subquery.select_stmt.where_clause, pushed)
+
+
+def pushed_down(index: int, found: list[Conjunct], view: TableView) -> list[Any]:
+    """Copies of the caller's conjuncts that may run below the fence of this reference's template."""
+    if view.row_filter is None:
+        return []
+    own = (conjunct for conjunct in found if conjunct.relation.reference == index)
+    return [_inner(conjunct) for conjunct in own if leakproof(conjunct, view)]
 
 
 def _inner(conjunct: Conjunct) -> Any:
@@ -76,7 +83,8 @@ def _copy(message: Any) -> Any:
     return copy
 
 
-def _and(where: Any, more: list[Any]) -> None:
+def add_conjuncts(where: Any, more: list[Any]) -> None:
+    """In place: `where` AND all of `more`."""
     first = [_copy(where)] if where.bool_expr.boolop != _AND else [_copy(part) for part in where.bool_expr.args]
     where.Clear()
     where.bool_expr.boolop = _AND

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from postgast import pg_query_pb2 as pb
 
 from app.policy.decision import Action
-from app.sql.postgres.scope import Query, Scope, Use
+from app.sql.postgres.scope import Query, Scope, Use, Written
 from app.sql.statement import ParamBind, Refusal, SqlRefused
 from connectors.contract import TableKey
 
@@ -58,6 +58,8 @@ class PgTree:
     """It calls a function whose values may be larger than any stored one."""
     groups: bool = False
     """It has GROUP BY, DISTINCT or a set operation."""
+    written: Written | None = None
+    """INSERT, UPDATE and DELETE: what the reader found of them; `query` is then what RETURNING gives."""
     free_constants: frozenset[int] = frozenset()
     """Offsets in the caller's text of constants whose value no rule looks at."""
 

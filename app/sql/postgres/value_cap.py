@@ -20,12 +20,16 @@ _TOO_LARGE = "pg_catalog.length(pg_catalog.repeat('x', 2000000000 + 0 * pg_catal
 def capped(tree: Any, names: Sequence[str]) -> Any:
     """`tree` as a derived table whose every value is measured; column names and row order stay."""
     aliases = [f"c{number}" for number in range(1, len(names) + 1)]
-    items = ", ".join(
-        f"CASE WHEN pg_catalog.pg_column_size({alias}) > {MAX_VALUE_BYTES} AND {_TOO_LARGE.format(c=alias)} "
-        f"THEN NULL ELSE {alias} END AS {identifier(name)}"
-        for alias, name in zip(aliases, names, strict=True)
-    )
+    items = ", ".join(f"{measured(alias)} AS {identifier(name)}" for alias, name in zip(aliases, names, strict=True))
     outer = bare_parse(f"SELECT {items} FROM (SELECT 1) AS capped({', '.join(aliases)})")  # noqa: S608
     subquery = at(outer, (*_SELECT, "from_clause", 0, "range_subselect", "subquery", "select_stmt"))
     subquery.CopyFrom(at(tree, _SELECT))
     return outer
+
+
+def measured(column: str) -> str:
+    """The column, or the server's refusal where a value is above the cap."""
+    return (
+        f"CASE WHEN pg_catalog.pg_column_size({column}) > {MAX_VALUE_BYTES} AND {_TOO_LARGE.format(c=column)} "
+        f"THEN NULL ELSE {column} END"
+    )

@@ -1,5 +1,6 @@
-"""INSERT, UPDATE, DELETE and DDL: read for the decision and the approval, not rewritten."""
+"""INSERT, UPDATE, DELETE and DDL, read for the decision and the approval."""
 
+from dataclasses import replace
 from typing import Any
 
 from postgast import pg_query_pb2 as pb
@@ -8,12 +9,13 @@ from app.policy.decision import Action
 from app.sql.postgres.nodes import NODE, NODES, SCALAR, Rules
 from app.sql.postgres.parameters import Parameters
 from app.sql.postgres.reader import Reader
+from app.sql.postgres.scope import Written
 from app.sql.postgres.tree import PgTree, bare
 from app.sql.statement import Access, Refusal, SqlRefused, Statement
 from connectors.contract import Dialect, TableKey
 
-_RETURNING: Rules = {"exprs": NODES}
 _TARGET: Rules = {"name": SCALAR, "indirection": NODES, "val": NODE}
+_DO_UPDATE = pb.OnConflictAction.Value("ONCONFLICT_UPDATE")
 _CONFLICT: Rules = {
     "action": SCALAR,
     "infer": {
@@ -27,78 +29,91 @@ _CONFLICT: Rules = {
 _INSERT: Rules = {
     "relation": SCALAR,
     "cols": NODES,
-    "select_stmt": NODE,
-    "on_conflict_clause": _CONFLICT,
-    "returning_clause": _RETURNING,
-    "with_clause": SCALAR,
     "override": SCALAR,
+    # These by the reader's own hand.
+    "select_stmt": SCALAR,
+    "on_conflict_clause": SCALAR,
+    "returning_clause": SCALAR,
+    "with_clause": SCALAR,
 }
 _UPDATE: Rules = {
     "relation": SCALAR,
     "target_list": NODES,
     "where_clause": NODE,
     "from_clause": SCALAR,
-    "returning_clause": _RETURNING,
+    "returning_clause": SCALAR,
     "with_clause": SCALAR,
 }
 _DELETE: Rules = {
     "relation": SCALAR,
     "using_clause": SCALAR,
     "where_clause": NODE,
-    "returning_clause": _RETURNING,
+    "returning_clause": SCALAR,
     "with_clause": SCALAR,
 }
 WRITE_NODES: dict[str, Rules] = {
     "res_target": _TARGET,
     "set_to_default": {},
-    "multi_assign_ref": {"source": NODE, "colno": SCALAR, "ncolumns": SCALAR},
+    "on_conflict_clause": _CONFLICT,
     "index_elem": {"name": SCALAR, "expr": NODE, "ordering": SCALAR, "nulls_ordering": SCALAR},
 }
 _WRITES = {
-    "insert_stmt": (Action.INSERT, _INSERT, ""),
-    "update_stmt": (Action.UPDATE, _UPDATE, "from_clause"),
-    "delete_stmt": (Action.DELETE, _DELETE, "using_clause"),
+    "insert_stmt": (Action.INSERT, _INSERT),
+    "update_stmt": (Action.UPDATE, _UPDATE),
+    "delete_stmt": (Action.DELETE, _DELETE),
 }
 
 
 def read_write(tree: Any, node: Any, reader: Reader, parameters: Parameters) -> Statement:
     which = node.WhichOneof("node")
     if which in _WRITES:
-        action, rules, sources = _WRITES[which]
+        action, rules = _WRITES[which]
         message = getattr(node, which)
-        reader.read_write(message, action, rules, sources, WRITE_NODES)
-        return _statement(tree, reader, parameters, action, action.value, message)
+        written = reader.read_write(message, which, action, rules, WRITE_NODES)
+        statement = _statement(tree, reader, parameters, action, action.value, message, written)
+        return _also_updates(statement, written) if _updates(message, action) else statement
     tables = _ddl_tables(which, node, reader)
     if tables is None:
         raise SqlRefused(
             Refusal.STATEMENT_CLASS,
             "Only SELECT, VALUES, INSERT, UPDATE, DELETE and table DDL are understood here. Send a SELECT.",
         )
-    statement = _statement(tree, reader, parameters, Action.DDL, "ddl", None)
+    statement = _statement(tree, reader, parameters, Action.DDL, "ddl", None, None)
     known = {access.table for access in statement.accesses if access.action is Action.DDL}
     accesses = tuple(Access(table=key, action=Action.DDL) for key in dict.fromkeys(tables) if key not in known)
-    return Statement(
-        dialect=Dialect.POSTGRES,
-        action=Action.DDL,
-        accesses=accesses + statement.accesses,
-        has_where=False,
-        limit=None,
-        columns=statement.columns,
-        functions=statement.functions,
-        kind="ddl",
-        tree=statement.tree,
-    )
+    return replace(statement, accesses=accesses + statement.accesses, has_where=False)
 
 
-def _statement(tree: Any, reader: Reader, parameters: Parameters, action: Action, kind: str, message: Any) -> Statement:
+def _updates(message: Any, action: Action) -> bool:
+    return action is Action.INSERT and message.on_conflict_clause.action == _DO_UPDATE
+
+
+def _also_updates(statement: Statement, written: Written) -> Statement:
+    """ON CONFLICT DO UPDATE takes both permissions."""
+    assert written.target.table is not None
+    update = Access(table=written.target.table, action=Action.UPDATE)
+    return replace(statement, accesses=(*statement.accesses, update))
+
+
+def _statement(
+    tree: Any,
+    reader: Reader,
+    parameters: Parameters,
+    action: Action,
+    kind: str,
+    message: Any,
+    written: Written | None,
+) -> Statement:
     source = PgTree(
         data=bare(tree.SerializeToString()).SerializeToString(),
-        query=None,
+        query=written.returning if written is not None else None,
         references=tuple(reader.references),
         suspects=tuple(reader.suspects),
         binds=tuple(parameters.binds),
         wheres=tuple(reader.wheres),
         grows=reader.grows,
+        groups=reader.groups,
+        written=written,
     )
     return Statement(
         dialect=Dialect.POSTGRES,

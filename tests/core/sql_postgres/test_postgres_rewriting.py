@@ -370,7 +370,8 @@ def test_output_names_survive_the_value_cap() -> None:
     [
         ("INSERT INTO orders (id) VALUES (1)", Action.INSERT, [ORDERS], False),
         ("INSERT INTO orders (id) SELECT id FROM customers", Action.INSERT, [ORDERS, CUSTOMERS], False),
-        ("INSERT INTO orders (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET total = 1", Action.INSERT, [ORDERS], False),
+        ("INSERT INTO orders (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET total = 1", Action.INSERT, [ORDERS] * 2,
+         False),
         ("UPDATE orders SET total = 1 WHERE id = 1", Action.UPDATE, [ORDERS], True),
         ("UPDATE orders SET (total, status) = (1, DEFAULT)", Action.UPDATE, [ORDERS], False),
         ("UPDATE orders o SET total = 1 FROM customers c WHERE c.id = o.id", Action.UPDATE, [ORDERS, CUSTOMERS], True),
