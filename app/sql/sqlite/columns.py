@@ -72,16 +72,18 @@ class Resolved:
     """Bare TRUE and FALSE that are no columns."""
     owners: dict[Column, Relation]
     """References that can only mean a column of this one table in this one FROM."""
+    local: set[Column]
+    """References that mean a column of the FROM right beside them."""
 
 
 def resolve(query: Query, text: str, bound: Bound, views: Mapping[TableKey, Shown]) -> Resolved:
     """Raises SqlRefused(UNKNOWN_COLUMN)."""
     resolver = _Resolver(text, bound, views)
     row = resolver.query(query, None)
-    return Resolved(tuple(_output(origins) for _, origins in row), resolver.booleans, resolver.owners)
+    return Resolved(tuple(output_of(o) for _, o in row), resolver.booleans, resolver.owners, resolver.local)
 
 
-def _output(origins: Origins) -> OutputColumn:
+def output_of(origins: Origins) -> OutputColumn:
     return OutputColumn(
         labels=tuple(sorted(name for kind, name in origins if kind == "label")),
         masks=tuple(sorted(name for kind, name in origins if kind == "mask")),
@@ -103,6 +105,7 @@ class _Resolver:
         self.bound = bound
         self.booleans: set[Column] = set()
         self.owners: dict[Column, Relation] = {}
+        self.local: set[Column] = set()
         self.tables: dict[TableKey, Row] = {
             key: [(column.name, origins_of(column)) for column in view.columns.values()] for key, view in views.items()
         }
@@ -180,7 +183,7 @@ class _Resolver:
         wanted = fold(value.table)
         row = [column for source in scope.sources if source.alias == wanted for column in source.columns.items()]
         if not any(source.alias == wanted for source in scope.sources):
-            raise _unknown(f"{value.table}.*", value.position)
+            raise unknown_column(f"{value.table}.*", value.position)
         return row
 
     def _sources(self, source: From, scope: Scope) -> list[Expr]:
@@ -234,7 +237,7 @@ class _Resolver:
         known = {name for named in left for name in named.columns}
         for name, written in ((fold(name), name) for name in join.using):
             if name not in known or not any(name in named.columns for named in right):
-                raise _unknown(written, None)
+                raise unknown_column(written, None)
         for named in right:
             if join.how.startswith("NATURAL"):
                 shared |= {fold(name) for n in left for name, _ in n.star} & {fold(name) for name, _ in named.star}
@@ -271,12 +274,14 @@ class _Resolver:
                 if table is None and name in arm.aliases and name not in _ROW_NAMES:
                     found.append(arm.aliases[name])
             if found:
+                if level is scope:
+                    self.local.add(column)
                 return frozenset().union(*found)
             level = level.outer
         if table is None and column.bare and name in ("true", "false"):
             self.booleans.add(column)
             return _NOTHING
-        raise _unknown(column.name if column.table is None else f"{column.table}.{column.name}", column.position)
+        raise unknown_column(column.name if column.table is None else f"{column.table}.{column.name}", column.position)
 
 
 def _merged(left: Row, right: Row) -> Row:
@@ -327,7 +332,7 @@ def plain_column(value: Expr) -> Column | None:
     return items[0] if len(items) == 1 and isinstance(items[0], Column) else None
 
 
-def _unknown(name: str, position: int | None) -> SqlRefused:
+def unknown_column(name: str, position: int | None) -> SqlRefused:
     """One answer for columns that do not exist and columns the caller may not know of."""
     return SqlRefused(
         Refusal.UNKNOWN_COLUMN,

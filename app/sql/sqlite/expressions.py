@@ -266,11 +266,12 @@ class Expressions(Reader):
                 if self.peek().kind is not Kind.NUMBER and self.word() not in (",", "+", "-"):
                     raise self.unexpected("a length expected")
                 self.advance()
-        affinity = _affinity(" ".join(words).upper())
+        affinity = affinity_of(" ".join(words).upper())
         return Token(Kind.WORD, affinity, affinity, first.start, first.end)
 
 
-def _affinity(name: str) -> str:
+def affinity_of(name: str) -> str:
+    """Of a declared type, upper case, by the engine's rule."""
     for affinity, parts in _AFFINITIES:
         if any(part in name for part in parts):
             return affinity

@@ -3,19 +3,22 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from app.policy.decision import Action
 from app.sql.sqlite.binds import Binds
 from app.sql.sqlite.columns import origins_of, resolve
+from app.sql.sqlite.defining import defined
 from app.sql.sqlite.lexis import Kind, fold
-from app.sql.sqlite.nodes import Definition, Expr, Query, Select, Tree, Write
+from app.sql.sqlite.nodes import Column, Cte, Definition, Expr, Query, Relation, Select, Star, Tree, Write
 from app.sql.sqlite.placing import Placing
-from app.sql.sqlite.relations import Bound, bind, constant_tokens, names_of, table_named, unknown_table
+from app.sql.sqlite.relations import Bound, bind, constant_tokens, names_of, parts, table_named, unknown_table
 from app.sql.sqlite.rendering import Rendering
 from app.sql.sqlite.second_reading import agree
 from app.sql.sqlite.statements import read
 from app.sql.sqlite.templates import Shown, shown
-from app.sql.statement import Access, ParamTypes, Refusal, Rewritten, SqlRefused, Statement, Views
+from app.sql.sqlite.writing import rewritten
+from app.sql.statement import Access, ParamTypes, Refusal, Rewritten, RewrittenWrite, SqlRefused, Statement, Views
 from connectors.contract import Catalog, Dialect, TableKey
 
 _TOO_DEEP = "The statement nests too deeply: simplify it."
@@ -50,6 +53,13 @@ class SqliteGuard:
         except RecursionError:
             raise SqlRefused(Refusal.TOO_COMPLEX, _TOO_DEEP) from None
 
+    def rewrite_write(self, statement: Statement, views: Views, catalog: Catalog) -> RewrittenWrite:
+        """Raises SqlRefused."""
+        try:
+            return _rewritten_write(statement.tree, views, catalog)
+        except RecursionError:
+            raise SqlRefused(Refusal.TOO_COMPLEX, _TOO_DEEP) from None
+
 
 guard = SqliteGuard()
 
@@ -80,6 +90,8 @@ def _accesses(tree: Tree, bound: Bound, catalog: Catalog) -> tuple[Action, str, 
         case Write(kind=kind, target=target):
             action = Action(kind)
             key = table_named(target, names_of(catalog)).key
+            if _hands_back(tree):
+                reads = tuple(dict.fromkeys((Access(table=key, action=Action.SELECT), *reads)))
             return action, kind, (Access(table=key, action=action), *reads)
         case Definition():
             # A table that does not exist yet is nothing policy knows: what a definition reads then decides over it.
@@ -91,7 +103,9 @@ def _accesses(tree: Tree, bound: Bound, catalog: Catalog) -> tuple[Action, str, 
 def _defined(tree: Definition, catalog: Catalog) -> TableKey | None:
     names = names_of(catalog)
     wanted = fold(tree.target.name)
-    if tree.index:
+    if tree.owner is not None:
+        return table_named(tree.owner, names).key
+    if tree.kind == "INDEX":
         owners = [t for t in names.values() if any(fold(index.name) == wanted for index in t.indexes)]
         if not owners:
             raise unknown_table(tree.target)
@@ -105,8 +119,8 @@ def _has_where(tree: Tree) -> bool:
     match tree:
         case Query(arms=arms):
             return all(isinstance(arm, Select) and arm.where is not None for arm in arms)
-        case Write(has_where=has_where):
-            return has_where
+        case Write(where=where):
+            return where is not None
         case Definition():
             return False
 
@@ -126,7 +140,7 @@ def _rewritten(read_before: _Read, views: Views, catalog: Catalog) -> Rewritten:
     tree, bound = read_before.tree, read_before.bound
     if not isinstance(tree, Query):
         raise SqlRefused(Refusal.STATEMENT_CLASS, "Only SELECT, VALUES and WITH can run: ask for an approval.")
-    seen = _views(bound, views, catalog)
+    seen = _views(bound.targets, views, catalog)
     resolved = resolve(tree, read_before.text, bound, seen)
     mentioned = None if bound.stars else tuple(bound.columns)
     binds = Binds()
@@ -144,9 +158,48 @@ def _rewritten(read_before: _Read, views: Views, catalog: Catalog) -> Rewritten:
     )
 
 
-def _views(bound: Bound, views: Views, catalog: Catalog) -> Mapping[TableKey, Shown]:
+def _rewritten_write(read_before: _Read, views: Views, catalog: Catalog) -> RewrittenWrite:
+    tree, bound = read_before.tree, read_before.bound
+    match tree:
+        case Query():
+            raise SqlRefused(Refusal.STATEMENT_CLASS, "This statement changes nothing: it runs as a read.")
+        case Definition():
+
+            def view(relation: Relation) -> Shown:
+                key = table_named(relation, names_of(catalog)).key
+                return _views({relation: key}, views, catalog)[key]
+
+            return RewrittenWrite(sql=defined(tree, bound, read_before.text, view, catalog), binds=(), ddl=True)
+        case Write():
+            key = table_named(tree.target, names_of(catalog)).key
+            seen = _views({**bound.targets, tree.target: key}, views, catalog)
+            everything = bound.stars or (tree.kind == "insert" and not tree.columns)
+            mentioned = None if everything else tuple(bound.columns)
+            binds = Binds()
+            written = rewritten(tree, key, bound, seen, read_before.text, read_before.params, mentioned, binds)
+            return RewrittenWrite(
+                sql=written.sql,
+                binds=binds.ordered,
+                outputs=written.outputs,
+                returning=bool(tree.returning),
+                labels=_labels(seen, mentioned),
+            )
+
+
+def _hands_back(write: Write) -> bool:
+    """Whether RETURNING reads the table: that takes the right to, as a SELECT would."""
+    waiting: list[Any] = list(write.returning)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Column | Star):
+            return True
+        waiting.extend(parts(node))
+    return False
+
+
+def _views(targets: Mapping[Relation, TableKey | Cte], views: Views, catalog: Catalog) -> Mapping[TableKey, Shown]:
     seen: dict[TableKey, Shown] = {}
-    for relation, target in bound.targets.items():
+    for relation, target in targets.items():
         if not isinstance(target, tuple) or target in seen:
             continue
         view, table = views(target), catalog.tables.get(target)

@@ -83,9 +83,9 @@ class Queries(Expressions):
             return Values(tuple(rows))
         self.expect("SELECT")
         quantifier = self.advance().word if self.word() in ("DISTINCT", "ALL") else ""
-        outputs = [self._output()]
+        outputs = [self.output()]
         while self.accept(","):
-            outputs.append(self._output())
+            outputs.append(self.output())
         if self.word() == "INTO":
             raise self.refused(Refusal.CONSTRUCT, "SELECT INTO is not allowed: select the rows and read the answer.")
         source = self.sources() if self.accept("FROM") else None
@@ -111,7 +111,7 @@ class Queries(Expressions):
         self.expect("AS")
         return name, self.window()
 
-    def _output(self) -> Output:
+    def output(self) -> Output:
         token = self.peek()
         if self.accept("*"):
             return Output(Star(None, token.start), None)

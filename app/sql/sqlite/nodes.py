@@ -175,27 +175,61 @@ class Query:
 
 
 @dataclass(eq=False, frozen=True, slots=True)
+class Assignment:
+    """`column = value`, or `(columns) = (values or one query)`."""
+
+    columns: tuple[str, ...]
+    value: Expr
+
+
+@dataclass(eq=False, frozen=True, slots=True)
 class Write:
-    """INSERT, UPDATE, DELETE: never rendered, only inspected."""
+    """INSERT, UPDATE, DELETE. `columns`: those an INSERT names. `query`: the rows of an INSERT, None for DEFAULT
+    VALUES. `source`: the FROM of an UPDATE."""
 
     kind: str
     target: Relation
     ctes: tuple[Cte, ...]
-    query: Query | None
-    source: From | None
-    exprs: tuple[Expr, ...]
-    has_where: bool
+    recursive: bool
     columns: tuple[str, ...]
+    query: Query | None
+    assignments: tuple[Assignment, ...]
+    source: From | None
+    where: Expr | None
+    returning: tuple[Output, ...]
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Every column that the statement names to write to."""
+        return (*self.columns, *(name for assignment in self.assignments for name in assignment.columns))
 
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Definition:
-    """DDL: never rendered. `creates`: the target need not exist. `index`: the target names an index."""
+    """DDL. `target`: the table, view or index that the verb acts on; `owner`: the table of a new index.
 
+    `body`: what follows the name, as the tokens that were read: a table's columns, or what ALTER TABLE does.
+    """
+
+    verb: str
+    kind: str
     target: Relation
-    creates: bool
-    index: bool
-    query: Query | None
+    owner: Relation | None = None
+    guarded: bool = False
+    """IF EXISTS or IF NOT EXISTS was written."""
+    unique: bool = False
+    columns: tuple[str, ...] = ()
+    """Names of a view's columns."""
+    terms: tuple[Expr, ...] = ()
+    where: Expr | None = None
+    query: Query | None = None
+    body: tuple[Token, ...] = ()
+    altered: str | None = None
+    """The existing column that ALTER TABLE drops."""
+
+    @property
+    def creates(self) -> bool:
+        return self.verb == "CREATE" and self.owner is None
 
 
 Tree = Query | Write | Definition

@@ -25,10 +25,13 @@ class Placing:
         mentioned: Sequence[str] | None,
         owners: Mapping[Column, Relation],
         bound: Bound,
+        keys: Mapping[Relation, tuple[str, ...]] | None = None,
     ) -> None:
+        """`keys`: raw columns that the template of a write's target carries besides."""
         self.views = views
         self.mentioned = mentioned
         self.bound = bound
+        self.keys = keys or {}
         self.placed: list[str] = []
         self.copies: dict[Relation, list[tuple[Column, tuple[Item, ...]]]] = {}
         self.held: set[Relation] = set()
@@ -47,7 +50,8 @@ class Placing:
             for column, items in self.copies.get(relation, ())
             if view.columns[fold(column.name)].mask is None
         )
-        return derived_table(view, self.mentioned, copies, relation in self.held, self.rendering.binds)
+        keys = self.keys.get(relation, ())
+        return derived_table(view, self.mentioned, copies, relation in self.held, self.rendering.binds, keys)
 
     def _copied(self, items: tuple[Item, ...]) -> str:
         """Inside the template the column stands alone: its alias is not known there."""

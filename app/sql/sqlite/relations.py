@@ -12,6 +12,7 @@ from typing import Any
 from app.sql.sqlite.functions import checked, checked_table_function
 from app.sql.sqlite.lexis import Kind, Token, fold
 from app.sql.sqlite.nodes import (
+    Assignment,
     Call,
     Column,
     Cte,
@@ -44,6 +45,7 @@ MAX_RELATIONS = 100
 _FIELDS: Mapping[type, tuple[str, ...]] = {
     node: tuple(f.name for f in fields(node))
     for node in (
+        Assignment,
         Call,
         Column,
         Cte,
@@ -110,10 +112,14 @@ Scope = tuple[Mapping[str, Cte], "Scope"] | None
 def bind(tree: Tree, catalog: Catalog) -> Bound:
     """Raises SqlRefused for every relation and function that is not allowed."""
     binder = _Binder(catalog)
-    if not isinstance(tree, Definition):
+    if isinstance(tree, Definition):
+        for part in (tree.query, *tree.terms, tree.where):
+            if part is not None:
+                binder.visit(part, None)
+    else:
         binder.visit(tree, None)
-    elif tree.query is not None:
-        binder.visit(tree.query, None)
+    if isinstance(tree, Write):
+        binder.bound.columns.update(dict.fromkeys(map(fold, tree.written)))
     return binder.bound
 
 

@@ -49,13 +49,7 @@ class Rendering:
         self.cte_names: dict[Cte, str] = {}
 
     def query(self, query: Query, *, top: bool = False) -> str:
-        words = []
-        if query.ctes:
-            for cte in query.ctes:
-                self.cte_names[cte] = f"{CTE_PREFIX}{len(self.cte_names)}"
-            words.append("WITH RECURSIVE" if query.recursive else "WITH")
-            words.append(", ".join(self._cte(cte) for cte in query.ctes))
-        words.append(self._arm(query.arms[0], top))
+        words = [*self.with_clause(query), self._arm(query.arms[0], top)]
         for operator, arm in zip(query.operators, query.arms[1:], strict=True):
             words += [operator, self._arm(arm, top)]
         if query.order:
@@ -65,6 +59,13 @@ class Rendering:
             if query.offset is not None:
                 words.append(f"{query.limit_sign} {self.expression(query.offset)}")
         return " ".join(words)
+
+    def with_clause(self, query: Query) -> list[str]:
+        if not query.ctes:
+            return []
+        for cte in query.ctes:
+            self.cte_names[cte] = f"{CTE_PREFIX}{len(self.cte_names)}"
+        return ["WITH RECURSIVE" if query.recursive else "WITH", ", ".join(self._cte(cte) for cte in query.ctes)]
 
     def _cte(self, cte: Cte) -> str:
         columns = f" ({', '.join(map(quoted, cte.columns))})" if cte.columns else ""
@@ -79,7 +80,7 @@ class Rendering:
             words.append(arm.quantifier)
         words.append(", ".join(self._output(output, top) for output in arm.outputs))
         if arm.source is not None:
-            words.append(f"FROM {self._from(arm.source)}")
+            words.append(f"FROM {self.sources(arm.source)}")
         if arm.where is not None:
             words.append(f"WHERE {self.expression(arm.where)}")
         if arm.group:
@@ -107,7 +108,7 @@ class Rendering:
     def _is_boolean(self, value: Expr) -> bool:
         return len(value.items) == 1 and value.items[0] in self.booleans
 
-    def _from(self, source: From) -> str:
+    def sources(self, source: From) -> str:
         words = []
         for join in source.joins:
             if join.how == ",":
@@ -130,7 +131,7 @@ class Rendering:
             case TableCall(call=call, alias=alias):
                 return f"{self._call(call)}{_as(alias)}"
             case Group(source=inner, alias=alias):
-                return f"({self._from(inner)}){_as(alias)}"
+                return f"({self.sources(inner)}){_as(alias)}"
             case _:
                 raise TypeError(type(source).__name__)
 
@@ -161,7 +162,7 @@ class Rendering:
             case _:
                 return token.word
 
-    def _column(self, column: Column) -> str:
+    def column(self, column: Column) -> str:
         if column in self.booleans:
             return column.name.upper()
         name = quoted(column.name)
@@ -191,7 +192,7 @@ class Rendering:
 
 _ITEMS: Mapping[type, Callable[[Rendering, Any], str]] = {
     Token: Rendering._token,
-    Column: Rendering._column,
+    Column: lambda r, item: r.column(item),
     Call: Rendering._call,
     Expr: Rendering.expression,
     Parenthesis: lambda r, item: f"({r._list(item.parts)})",

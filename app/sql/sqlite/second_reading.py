@@ -14,9 +14,10 @@ from app.sql.sqlite.functions import ALLOWED, TABLE_FUNCTIONS
 from app.sql.sqlite.grammar import Queries
 from app.sql.sqlite.lexis import Kind, Token, fold, tokens_of
 from app.sql.sqlite.masking import PSEUDONYM_FUNCTION
-from app.sql.sqlite.nodes import Call, Relation
+from app.sql.sqlite.nodes import Call, Query, Relation, Write
 from app.sql.sqlite.relations import parts
 from app.sql.sqlite.rendering import CTE_PREFIX
+from app.sql.sqlite.statements import Statements
 from app.sql.statement import JsonType, Refusal, SqlRefused
 
 _MARK = "~"
@@ -28,9 +29,21 @@ def agree(sql: str, tables: Mapping[str, int], bind_count: int) -> None:
     """`tables`: how often each base table was meant. Raises SqlRefused(DISAGREEMENT)."""
     tokens = tokens_of(sql, limited=False)
     if _own(tokens, bind_count) != tables or _sqlglot(sql, tokens) != tables:
-        raise SqlRefused(
-            Refusal.DISAGREEMENT, "Two readings of this statement differ: put brackets around comparisons, or simplify."
-        )
+        raise _differ()
+
+
+def agree_on_write(sql: str, tables: Mapping[str, int], bind_count: int, kind: str, target: str) -> None:
+    """`tables` counts the target as well, which must be what is written to. Raises SqlRefused(DISAGREEMENT)."""
+    tokens = tokens_of(sql, limited=False)
+    own = _own(tokens, bind_count, (kind, target))
+    if own != tables or _sqlglot(sql, tokens, (kind, target)) != tables:
+        raise _differ()
+
+
+def _differ() -> SqlRefused:
+    return SqlRefused(
+        Refusal.DISAGREEMENT, "Two readings of this statement differ: put brackets around comparisons, or simplify."
+    )
 
 
 class _Rendered(Queries):
@@ -42,10 +55,31 @@ class _Rendered(Queries):
         self.accept("NOT", "INDEXED")
 
 
-def _own(tokens: list[Token], bind_count: int) -> Mapping[str, int] | None:
-    reader = _Rendered(tokens, {str(i + 1): JsonType.NULL for i in range(bind_count)})
+class _RenderedWrite(Statements):
+    """The same for writes, where our own names stand."""
+
+    __slots__ = ()
+
+    def index_hint(self) -> None:
+        self.accept("NOT", "INDEXED")
+
+    def no_reserved_names(self) -> None:
+        """They are ours here."""
+
+
+def _own(tokens: list[Token], bind_count: int, write: tuple[str, str] | None = None) -> Mapping[str, int] | None:
+    params = {str(i + 1): JsonType.NULL for i in range(bind_count)}
+    reader: Queries
     try:
-        query = reader.query()
+        if write is None:
+            reader = _Rendered(tokens, params)
+            query: Query | Write = reader.query()
+        else:
+            reader = writes = _RenderedWrite(tokens, params)
+            tree = writes.statement()
+            if not isinstance(tree, Write) or (tree.kind, tree.target.name) != write or tree.target.schema != "main":
+                return None
+            query = tree
     except SqlRefused:
         return None
     if reader.peek().kind is not Kind.END or len(reader.used_params) != bind_count:
@@ -65,20 +99,35 @@ def _own(tokens: list[Token], bind_count: int) -> Mapping[str, int] | None:
     return found
 
 
-def _sqlglot(sql: str, tokens: list[Token]) -> Mapping[str, int] | None:
+_WRITES: Mapping[str, type[exp.Expression]] = {"insert": exp.Insert, "update": exp.Update, "delete": exp.Delete}
+
+
+def _sqlglot(sql: str, tokens: list[Token], write: tuple[str, str] | None = None) -> Mapping[str, int] | None:
     try:
         statements = sqlglot.parse(_for_sqlglot(sql, tokens), dialect="sqlite")
     except SqlglotError:
         return None
-    if len(statements) != 1 or not isinstance(statements[0], (exp.Query, exp.Values)):
+    if len(statements) != 1 or not _is_meant(statements[0], write):
         return None
     found: Counter[str] = Counter()
-    for table in statements[0].find_all(exp.Table):
+    statement = statements[0]
+    assert statement is not None
+    for table in statement.find_all(exp.Table):
         if table.db == f"{_MARK}main" and not table.catalog:
             found[table.name.removeprefix(_MARK)] += 1
         elif table.db or not (table.name.startswith(_MARK + CTE_PREFIX) or isinstance(table.this, exp.Func)):
             return None
     return found
+
+
+def _is_meant(statement: object, write: tuple[str, str] | None) -> bool:
+    if write is None:
+        return isinstance(statement, (exp.Query, exp.Values))
+    kind, name = write
+    if not isinstance(statement, _WRITES[kind]):
+        return False
+    target = statement.this.this if isinstance(statement.this, exp.Schema) else statement.this
+    return isinstance(target, exp.Table) and (target.db, target.name) == (f"{_MARK}main", f"{_MARK}{name}")
 
 
 def _for_sqlglot(sql: str, tokens: list[Token]) -> str:

@@ -1,8 +1,8 @@
-"""One statement of a known class, or a refusal. Writes and DDL are read far enough to decide and approve them."""
+"""One statement of a known class, or a refusal."""
 
-from app.sql.sqlite.grammar import Queries
-from app.sql.sqlite.lexis import Kind, Token, tokens_of
-from app.sql.sqlite.nodes import Cte, Definition, Expr, From, Query, Relation, Tree, Write
+from app.sql.sqlite.definitions import Definitions
+from app.sql.sqlite.lexis import Kind, Token, fold, tokens_of
+from app.sql.sqlite.nodes import Assignment, Cte, Expr, From, Output, Query, Relation, Tree, Write
 from app.sql.statement import ParamTypes, Refusal, SqlRefused
 
 _OTHER_CLASSES = frozenset(
@@ -11,13 +11,15 @@ _OTHER_CLASSES = frozenset(
     """.split()  # noqa: SIM905
 )
 _ALLOWED = "Send one SELECT, VALUES or WITH statement; INSERT, UPDATE, DELETE and table DDL need an approval."
+RESERVED_PREFIX = "douane "
+"""Names that only the rendered statement has: keys, checks, tables of its own."""
 
 
 def read(text: str, params: ParamTypes) -> Tree:
     """The tree of the only statement in `text`. Raises SqlRefused."""
     tokens = tokens_of(text)
     _one_statement(tokens)
-    reader = _Statements(tokens, params)
+    reader = Statements(tokens, params)
     tree = reader.statement()
     while reader.accept(";"):
         pass
@@ -37,7 +39,7 @@ def _one_statement(tokens: list[Token]) -> None:
             raise SqlRefused(Refusal.SEVERAL_STATEMENTS, "Send one statement per request.", position=token.start)
 
 
-class _Statements(Queries):
+class Statements(Definitions):
     __slots__ = ()
 
     def statement(self) -> Tree:
@@ -48,28 +50,39 @@ class _Statements(Queries):
             recursive, ctes = self.with_clause()
             if self.word() in ("SELECT", "VALUES"):
                 return self.body(recursive, ctes)
-            return self._write(ctes)
+            return self._write(recursive, ctes)
         if word in ("CREATE", "DROP", "ALTER"):
-            return self._definition()
+            return self.definition(_ALLOWED)
         if word in ("INSERT", "UPDATE", "DELETE"):
-            return self._write(())
+            return self._write(False, ())
         if word in _OTHER_CLASSES:
             raise self.refused(Refusal.STATEMENT_CLASS, f"{word} is not allowed. {_ALLOWED}")
         raise self.unexpected("SELECT expected")
 
-    def _write(self, ctes: tuple[Cte, ...]) -> Write:
+    def _write(self, recursive: bool, ctes: tuple[Cte, ...]) -> Write:
+        self.no_reserved_names()
         if self.accept("INSERT"):
-            return self._insert(ctes)
+            return self._insert(recursive, ctes)
         if self.accept("UPDATE"):
-            return self._update(ctes)
+            return self._update(recursive, ctes)
         if self.accept("DELETE", "FROM"):
-            return self._delete(ctes)
+            return self._delete(recursive, ctes)
         if self.word() == "REPLACE":
             raise self.refused(Refusal.STATEMENT_CLASS, f"REPLACE is not allowed. {_ALLOWED}")
         raise self.unexpected("SELECT, INSERT, UPDATE or DELETE expected")
 
+    def no_reserved_names(self) -> None:
+        for token in self.tokens:
+            if token.kind in (Kind.QUOTED, Kind.STRING) and fold(token.text).startswith(RESERVED_PREFIX):
+                raise SqlRefused(
+                    Refusal.CONSTRUCT,
+                    f'Names that start with "{RESERVED_PREFIX}" are taken: bind such a text as a parameter.',
+                    position=token.start,
+                )
+
     def _target(self) -> Relation:
         relation = self.relation()
+        self.index_hint()
         alias = self.name() if self.accept("AS") else None
         self.index_hint()
         return Relation(relation.schema, relation.name, alias, relation.position)
@@ -78,7 +91,7 @@ class _Statements(Queries):
         if self.word() == "OR":
             raise self.refused(Refusal.CONSTRUCT, "Conflict clauses (OR …) are not allowed: write the plain statement.")
 
-    def _insert(self, ctes: tuple[Cte, ...]) -> Write:
+    def _insert(self, recursive: bool, ctes: tuple[Cte, ...]) -> Write:
         self._no_conflict_clause()
         self.expect("INTO")
         target = self._target()
@@ -88,81 +101,40 @@ class _Statements(Queries):
             query = self.query()
         if self.word() == "ON" and self.word(1) == "CONFLICT":
             raise self.refused(Refusal.CONSTRUCT, "ON CONFLICT is not allowed: insert or update, one at a time.")
-        return Write("insert", target, ctes, query, None, self._returning(), False, columns)
+        return Write("insert", target, ctes, recursive, columns, query, (), None, None, self._returning())
 
-    def _update(self, ctes: tuple[Cte, ...]) -> Write:
+    def _update(self, recursive: bool, ctes: tuple[Cte, ...]) -> Write:
         self._no_conflict_clause()
         target = self._target()
         self.expect("SET")
-        columns: list[str] = []
-        exprs: list[Expr] = []
-        while True:
-            columns += self.names_in_parentheses() if self.word() == "(" else (self.name(),)
-            self.expect("=")
-            exprs.append(self.expression())
-            if not self.accept(","):
-                break
+        assignments = [self._assignment()]
+        while self.accept(","):
+            assignments.append(self._assignment())
         source: From | None = self.sources() if self.accept("FROM") else None
-        tail, has_where = self._where_and_after()
-        return Write("update", target, ctes, None, source, (*exprs, *tail), has_where, tuple(columns))
+        where, returning = self._where_and_after()
+        return Write("update", target, ctes, recursive, (), None, tuple(assignments), source, where, returning)
 
-    def _delete(self, ctes: tuple[Cte, ...]) -> Write:
+    def _assignment(self) -> Assignment:
+        columns = self.names_in_parentheses() if self.word() == "(" else (self.name(),)
+        self.expect("=")
+        return Assignment(columns, self.expression())
+
+    def _delete(self, recursive: bool, ctes: tuple[Cte, ...]) -> Write:
         target = self._target()
-        tail, has_where = self._where_and_after()
-        return Write("delete", target, ctes, None, None, tail, has_where, ())
+        where, returning = self._where_and_after()
+        return Write("delete", target, ctes, recursive, (), None, (), None, where, returning)
 
-    def _where_and_after(self) -> tuple[tuple[Expr, ...], bool]:
-        has_where = self.accept("WHERE")
-        found = [self.expression()] if has_where else []
-        found += self._returning()
+    def _where_and_after(self) -> tuple[Expr | None, tuple[Output, ...]]:
+        where = self.expression() if self.accept("WHERE") else None
+        returning = self._returning()
         if self.word() in ("ORDER", "LIMIT"):
             raise self.refused(Refusal.CONSTRUCT, "A write takes no ORDER BY or LIMIT: name the rows in WHERE.")
-        return tuple(found), has_where
+        return where, returning
 
-    def _returning(self) -> tuple[Expr, ...]:
-        if self.word() == "RETURNING":
-            raise self.refused(Refusal.CONSTRUCT, "RETURNING is not allowed yet: read the rows with a SELECT.")
-        return ()
-
-    def _definition(self) -> Definition:
-        verb = self.advance().word
-        if verb == "ALTER":
-            self.expect("TABLE")
-            target = self.relation()
-            self._balanced_rest()
-            return Definition(target, False, False, None)
-        self.accept("UNIQUE")
-        kind = self.advance().word
-        if kind not in ("TABLE", "VIEW", "INDEX"):
-            self.at -= 1
-            raise self.refused(Refusal.STATEMENT_CLASS, f"This DDL is not allowed. {_ALLOWED}")
-        if verb == "DROP":
-            self.accept("IF", "EXISTS")
-            return Definition(self.relation(), False, kind == "INDEX", None)
-        self.accept("IF", "NOT", "EXISTS")
-        target = self.relation()
-        if kind == "INDEX":
-            self.expect("ON")
-            target = self.relation()
-            self._balanced_rest()
-            return Definition(target, False, False, None)
-        if kind == "VIEW" and self.word() == "(":
-            self.names_in_parentheses()
-        query = None
-        if self.accept("AS"):
-            query = self.query()
-        elif kind == "VIEW":
-            raise self.unexpected("AS expected")
-        else:
-            self._balanced_rest()
-        return Definition(target, True, False, query)
-
-    def _balanced_rest(self) -> None:
-        depth = 0
-        while self.peek().kind is not Kind.END and self.word() != ";":
-            word = self.advance().word
-            depth += (word == "(") - (word == ")")
-            if depth < 0:
-                raise self.unexpected("brackets do not match")
-        if depth:
-            raise self.unexpected("a closing bracket expected")
+    def _returning(self) -> tuple[Output, ...]:
+        if not self.accept("RETURNING"):
+            return ()
+        outputs = [self.output()]
+        while self.accept(","):
+            outputs.append(self.output())
+        return tuple(outputs)

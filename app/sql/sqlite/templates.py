@@ -8,7 +8,7 @@ rows are sorted by what the caller sees of them. Fence: LIMIT keeps the caller's
 the filter hides.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.masking.masks import Hide
@@ -71,13 +71,20 @@ def shown(table: Table, view: TableView) -> Shown:
 
 
 def derived_table(
-    view: Shown, mentioned: Iterable[str] | None, conjuncts: Iterable[str], hold: bool, binds: Binds
+    view: Shown,
+    mentioned: Iterable[str] | None,
+    conjuncts: Iterable[str],
+    hold: bool,
+    binds: Binds,
+    keys: Sequence[str] = (),
 ) -> str:
     """`mentioned`: folded names the statement uses, None for all. `conjuncts`: leakproof conditions to copy inside.
-    `hold`: keep the rows in a transient table, which the engine may index, whatever NOT INDEXED says."""
+    `hold`: keep the rows in a transient table, which the engine may index, whatever NOT INDEXED says. `keys`: columns
+    that also come raw, under names that no caller can write (`key_name`)."""
     names = list(view.columns) if mentioned is None else [name for name in mentioned if name in view.columns]
     outputs = [_output(view.columns[name], binds) for name in names] or ["NULL AS `none`"]
-    conditions = [] if view.row_filter is None else [f"({_condition(view.row_filter, binds)})"]
+    outputs += [f"{quoted(name)} AS {quoted(key_name(place))}" for place, name in enumerate(keys)]
+    conditions = [] if view.row_filter is None else [condition(view.row_filter, binds)]
     fenced = view.row_filter is not None or view.sorted or hold
     if fenced:
         conditions += conjuncts
@@ -89,6 +96,15 @@ def derived_table(
     if view.sorted:
         sql += f" ORDER BY {', '.join(str(i + 1) for i in range(len(outputs)))}"
     return f"{sql} {_FENCE})" if fenced else f"{sql})"
+
+
+def key_name(place: int) -> str:
+    return f"douane key {place}"
+
+
+def condition(row_filter: RowFilter, binds: Binds) -> str:
+    """The filter over the table's own columns."""
+    return f"({_condition(row_filter, binds)})"
 
 
 def _output(column: ColumnView, binds: Binds) -> str:
