@@ -78,6 +78,10 @@ class Outcome:
     content_sha256: str | None = None
     """For publish, put and delete: of the payload or object."""
     content_bytes: int | None = None
+    preview_failed: str | None = None
+    """Code of why there is no preview although the terms want one. It may tell of rows: never for the requester."""
+    salt: str | None = None
+    """Random: the requester may know the digest of the whole, and must not find `rows` or the held bytes by trying."""
 
     def document(self) -> dict[str, Any]:
         return {
@@ -92,6 +96,8 @@ class Outcome:
             "held_bytes": self.held_bytes,
             "content_sha256": self.content_sha256,
             "content_bytes": self.content_bytes,
+            "preview_failed": self.preview_failed,
+            "salt": self.salt,
         }
 
 

@@ -79,11 +79,14 @@ def _outcome(approval: Approval, *, everything: bool) -> dict[str, Any] | None:
         "rows": outcome.get("rows"),
         "held_sha256": outcome.get("held_sha256"),
         "held_bytes": outcome.get("held_bytes"),
+        "preview_failed": outcome.get("preview_failed"),
     }
     if everything:
         return document
     # A filter's columns may be hidden; counts tell what the requester may not select before somebody says yes.
-    hidden = dict.fromkeys(("rows", "held_sha256", "held_bytes"))
+    # So would a preview that failed: it is not told from one that did not.
+    hidden: dict[str, Any] = dict.fromkeys(("rows", "held_sha256", "held_bytes", "preview_failed"))
+    hidden["previewed"] = approval.terms.preview
     if outcome.get("row_filtered"):
         hidden["rewritten_sql"] = None
     if not plain:
