@@ -1,4 +1,4 @@
-"""list_approvals, get_approval and preview_approval: what waits for a human, as its requester or an approver may see it."""
+"""list_approvals, get_approval, preview_approval: what waits for people, as its requester or an approver may see it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -146,8 +146,8 @@ class ApprovalDesk:
             return (), None
         mine_only = command.role == "mine" or not everybody
         page: list[Approval] = []
-        for _ in range(SCANS):
-            size = command.limit + 1 if mine_only else SCAN
+        for scan in range(SCANS):
+            size = command.limit + 1 if mine_only or scan == 0 else SCAN
             found = await self._approvals.page(
                 owner=(person.issuer, person.principal) if mine_only else None,
                 state=command.state,

@@ -3,7 +3,7 @@
 No statement, parameter or row is in an event. Whoever follows is looked at again at every event and heartbeat.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ HEARTBEAT_S = 15.0
 MAX_STREAMS = 500
 RECONNECT_MS = 3_000
 
-Enter = Callable[[Mapping[str, Any]], Awaitable[None]]
+Enter = Callable[[Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,8 @@ class _Place(Spool):
 
 
 class Following:
-    """`admitted`: whether the caller's token still stands (nobody withdrew it); `enter` puts an entry on the trail."""
+    """`admitted`: whether the caller's token still stands (nobody withdrew it); `enter` puts an entry on the trail at
+    once: nobody waits for it."""
 
     def __init__(
         self,

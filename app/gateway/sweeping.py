@@ -67,7 +67,7 @@ class Sweep:
         self._abandoned_after_s = longest_s + GRACE_S
 
     async def once(self) -> int:
-        """How many approvals took a step. Raises StoreUnavailable, TrailUnavailable: what is left waits for the next."""
+        """How many approvals took a step. Raises StoreUnavailable, TrailUnavailable: the rest waits for the next."""
         steps = await self._overdue()
         steps += await self._unescalated()
         await self._discards.settle()
