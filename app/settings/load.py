@@ -212,6 +212,8 @@ def _resolve(value: Any, loc: tuple[int | str, ...]) -> tuple[doc.Path, type[Bas
 
 def _submodel(model: type[BaseModel] | None, part: str | int, path: Sequence[str | int]) -> type[BaseModel] | None:
     if model is None:
+        if len(path) == 5 and path[:2] == ["notifications", "targets"] and path[3] == "secrets":
+            return SecretRef
         return Issuer if len(path) == 2 and path[0] == "issuers" else None
     info = model.model_fields.get(str(part))
     if info is None:
@@ -219,4 +221,4 @@ def _submodel(model: type[BaseModel] | None, part: str | int, path: Sequence[str
     annotation = info.annotation
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return Masking if annotation == Masking | None else None
+    return next((known for known in (Masking, SecretRef) if annotation == known | None), None)
