@@ -8,6 +8,7 @@ from app.sql.agreement import MAX_TOKENS_FOR_OPINION, agrees
 from app.sql.postgres.binding import Binding
 from app.sql.postgres.bounds import bounded_tokens
 from app.sql.postgres.conjuncts import check_required, conjuncts
+from app.sql.postgres.ddl import rewrite_ddl
 from app.sql.postgres.parameters import Parameters
 from app.sql.postgres.placeholders import Numbered, number
 from app.sql.postgres.reader import Reader
@@ -72,8 +73,12 @@ class PostgresGuard:
 
     def rewrite_write(self, statement: Statement, views: Views, catalog: Catalog) -> RewrittenWrite:
         source: PgTree = statement.tree
+        if source.defined is not None:
+            return rewrite_ddl(
+                source, _visible((*source.defined.existing, *(key for key, _ in source.referenced)), views), catalog
+            )
         if source.written is None:
-            raise SqlRefused(Refusal.STATEMENT_CLASS, "Only INSERT, UPDATE and DELETE can be written here.")
+            raise SqlRefused(Refusal.STATEMENT_CLASS, "This statement only reads. Run it as a query.")
         seen = _views_of(source.references, views)
         return rewrite_write(source, statement.action, seen, catalog)
 
@@ -154,12 +159,26 @@ def _views_of(references: Sequence[Reference], views: Views) -> dict[TableKey, T
     for reference in references:
         view = seen.get(reference.table) or views(reference.table)
         if view is None:
-            raise SqlRefused(
-                Refusal.UNKNOWN_TABLE,
-                f"The table {reference.alias!r} was not found. Ask the schema endpoint which tables there are.",
-            )
+            raise _not_found(reference.alias)
         seen[reference.table] = view
     return seen
+
+
+def _visible(tables: Sequence[TableKey], views: Views) -> dict[TableKey, TableView]:
+    seen: dict[TableKey, TableView] = {}
+    for key in tables:
+        view = views(key)
+        if view is None:
+            raise _not_found(key[1])
+        seen[key] = view
+    return seen
+
+
+def _not_found(name: str) -> SqlRefused:
+    return SqlRefused(
+        Refusal.UNKNOWN_TABLE,
+        f"The table {name!r} was not found. Ask the schema endpoint which tables there are.",
+    )
 
 
 guard = PostgresGuard()

@@ -22,6 +22,7 @@ from app.sql.statement import Refusal, SqlRefused
 from connectors.contract import Catalog, TableKey
 
 _SOURCES = {Action.UPDATE: ("from_clause",), Action.DELETE: ("using_clause",)}
+_SERIALS = (["serial"], ["bigserial"], ["smallserial"], ["serial4"], ["serial8"], ["serial2"])
 _INNER, _LEFT, _RIGHT = (pb.JoinType.Value(name) for name in ("JOIN_INNER", "JOIN_LEFT", "JOIN_RIGHT"))
 
 
@@ -34,6 +35,7 @@ class Reader(Expressions):
         self.relation_names: list[tuple[str, str]] = []
         self.wheres: list[tuple[Scope, tuple[str | int, ...]]] = []
         self.groups = False
+        self.referenced: list[tuple[TableKey, tuple[str, ...]]] = []
         self._ctes: dict[str, Cte] = {}
 
     def read_root(self, select: Any) -> Query:
@@ -88,9 +90,25 @@ class Reader(Expressions):
         return Written(target=target, returning=returning, inserted=inserted)
 
     def existing(self, message: Any) -> TableKey:
+        """The table that DDL names; the name gets its schema, in place."""
         if message.catalogname:
             raise SqlRefused(Refusal.CONSTRUCT, nodes.refusal_of("catalogname"), position=message.location)
-        return resolve(message.schemaname, message.relname, self.catalog, message.location)
+        key = resolve(message.schemaname, message.relname, self.catalog, message.location)
+        message.schemaname = key[0]
+        return key
+
+    def read_ddl(self, message: Any, rules: Rules, more: Mapping[str, Rules]) -> None:
+        """The same gates for the expressions in it; which columns they name is the caller's to check."""
+        self._more = dict(more)
+        self._scope = Scope()
+        self.fields(message, rules)
+
+    def _column_type(self, value: Any, _message: Any) -> None:
+        if strings(value.names) not in _SERIALS:
+            self._type_name(value, _message)
+
+    def _referenced_table(self, value: Any, message: Any) -> None:
+        self.referenced.append((self.existing(value), tuple(strings(message.pk_attrs))))
 
     def table_named(self, schema: str, name: str) -> TableKey:
         return resolve(schema, name, self.catalog, None)

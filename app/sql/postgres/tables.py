@@ -1,5 +1,7 @@
 """Which table a written name stands for. What the catalog does not hold does not exist, and always reads the same."""
 
+from typing import Any
+
 from app.sql.statement import Refusal, SqlRefused
 from connectors.contract import Catalog, TableKey
 
@@ -22,6 +24,16 @@ def resolve(schema: str, name: str, catalog: Catalog, position: int | None) -> T
     if not found and name.startswith("pg_"):
         raise _system_refused(position)
     raise _unknown(name, position)
+
+
+def new_table(relation: Any) -> TableKey:
+    """Of CREATE: `public` where no schema is written. The name gets its schema, in place."""
+    if relation.catalogname or relation.relpersistence != "p":
+        raise SqlRefused(Refusal.CONSTRUCT, "Temporary and unlogged tables and three-part names are not allowed.")
+    if relation.schemaname in _SYSTEM or relation.schemaname.startswith("pg_"):
+        raise _system_refused(None)
+    relation.schemaname = relation.schemaname or "public"
+    return (relation.schemaname, relation.relname)
 
 
 def _unknown(shown: str, position: int | None) -> SqlRefused:

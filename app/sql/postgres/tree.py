@@ -60,6 +60,10 @@ class PgTree:
     """It has GROUP BY, DISTINCT or a set operation."""
     written: Written | None = None
     """INSERT, UPDATE and DELETE: what the reader found of them; `query` is then what RETURNING gives."""
+    defined: Any = None
+    """DDL: what it does to which tables (app.sql.postgres.ddl.Defined)."""
+    referenced: tuple[tuple[TableKey, tuple[str, ...]], ...] = ()
+    """Tables and columns that foreign keys of DDL point to."""
     free_constants: frozenset[int] = frozenset()
     """Offsets in the caller's text of constants whose value no rule looks at."""
 

@@ -6,13 +6,14 @@ from typing import Any
 from postgast import pg_query_pb2 as pb
 
 from app.policy.decision import Action
+from app.sql.postgres.ddl import read_ddl
 from app.sql.postgres.nodes import NODE, NODES, SCALAR, Rules
 from app.sql.postgres.parameters import Parameters
 from app.sql.postgres.reader import Reader
 from app.sql.postgres.scope import Written
 from app.sql.postgres.tree import PgTree, bare
 from app.sql.statement import Access, Refusal, SqlRefused, Statement
-from connectors.contract import Dialect, TableKey
+from connectors.contract import Dialect
 
 _TARGET: Rules = {"name": SCALAR, "indirection": NODES, "val": NODE}
 _DO_UPDATE = pb.OnConflictAction.Value("ONCONFLICT_UPDATE")
@@ -72,16 +73,21 @@ def read_write(tree: Any, node: Any, reader: Reader, parameters: Parameters) -> 
         written = reader.read_write(message, which, action, rules, WRITE_NODES)
         statement = _statement(tree, reader, parameters, action, action.value, message, written)
         return _also_updates(statement, written) if _updates(message, action) else statement
-    tables = _ddl_tables(which, node, reader)
-    if tables is None:
+    defined = read_ddl(which, node, reader)
+    if defined is None:
         raise SqlRefused(
             Refusal.STATEMENT_CLASS,
             "Only SELECT, VALUES, INSERT, UPDATE, DELETE and table DDL are understood here. Send a SELECT.",
         )
     statement = _statement(tree, reader, parameters, Action.DDL, "ddl", None, None)
-    known = {access.table for access in statement.accesses if access.action is Action.DDL}
-    accesses = tuple(Access(table=key, action=Action.DDL) for key in dict.fromkeys(tables) if key not in known)
-    return replace(statement, accesses=accesses + statement.accesses, has_where=False)
+    changed = tuple(Access(table=key, action=Action.DDL) for key in dict.fromkeys(defined.tables))
+    read = [key for key, _ in reader.referenced] + [reference.table for reference in reader.references]
+    return replace(
+        statement,
+        accesses=changed + tuple(Access(table=key, action=Action.SELECT) for key in dict.fromkeys(read)),
+        has_where=False,
+        tree=replace(statement.tree, defined=defined, referenced=tuple(reader.referenced)),
+    )
 
 
 def _updates(message: Any, action: Action) -> bool:
@@ -126,57 +132,3 @@ def _statement(
         kind=kind,
         tree=source,
     )
-
-
-def _ddl_tables(which: str | None, node: Any, reader: Reader) -> list[TableKey] | None:
-    """The tables a DDL statement is about; None: not DDL of this kind. Unknown ones raise."""
-    match which:
-        case "create_stmt":
-            return [_new(node.create_stmt.relation)]
-        case "view_stmt":
-            reader.read_root(node.view_stmt.query.select_stmt)
-            return [_new(node.view_stmt.view)]
-        case "create_table_as_stmt":
-            query = node.create_table_as_stmt.query
-            if query.WhichOneof("node") != "select_stmt":
-                return None
-            reader.read_root(query.select_stmt)
-            return [_new(node.create_table_as_stmt.into.rel)]
-        case "alter_table_stmt":
-            return [reader.existing(node.alter_table_stmt.relation)]
-        case "index_stmt":
-            return [reader.existing(node.index_stmt.relation)]
-        case "rename_stmt":
-            if not node.rename_stmt.HasField("relation"):
-                return None
-            return [reader.existing(node.rename_stmt.relation)]
-        case "truncate_stmt":
-            return [reader.existing(relation.range_var) for relation in node.truncate_stmt.relations]
-        case "drop_stmt":
-            return _dropped(node.drop_stmt, reader)
-        case _:
-            return None
-
-
-def _dropped(message: Any, reader: Reader) -> list[TableKey] | None:
-    kinds = {pb.ObjectType.Value(name) for name in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW")}
-    index = pb.ObjectType.Value("OBJECT_INDEX")
-    if message.remove_type not in kinds | {index}:
-        return None
-    tables = []
-    for named in message.objects:
-        parts = [item.string.sval for item in named.list.items]
-        if len(parts) > 2:
-            return None
-        schema = parts[0] if len(parts) == 2 else ""
-        if message.remove_type == index:
-            tables.append(reader.table_of_index(schema, parts[-1]))
-        else:
-            tables.append(reader.table_named(schema, parts[-1]))
-    return tables
-
-
-def _new(relation: Any) -> TableKey:
-    if relation.catalogname or relation.relpersistence == "t":
-        raise SqlRefused(Refusal.CONSTRUCT, "Temporary tables and three-part names are not allowed.")
-    return (relation.schemaname or "public", relation.relname)

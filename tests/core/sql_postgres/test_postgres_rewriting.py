@@ -387,7 +387,7 @@ def test_output_names_survive_the_value_cap() -> None:
         ("CREATE TABLE hr.fresh (id int)", Action.DDL, [("hr", "fresh")], False),
         ("CREATE TABLE copy AS SELECT * FROM customers", Action.DDL, [("public", "copy"), CUSTOMERS], False),
         ("CREATE VIEW v AS SELECT * FROM customers", Action.DDL, [("public", "v"), CUSTOMERS], False),
-        ("ALTER TABLE orders RENAME TO o", Action.DDL, [ORDERS], False),
+        ("ALTER TABLE orders RENAME TO o", Action.DDL, [ORDERS, ("public", "o")], False),
     ],
 )  # fmt: skip
 def test_a_write_is_inspected_with_its_target_and_sources(
