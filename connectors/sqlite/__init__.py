@@ -1,4 +1,4 @@
-"""SQLite files, read-only. Option: `path`."""
+"""SQLite files. Option: `path`."""
 
 from connectors.contract import SqlConnectorConfig
 from connectors.sqlite.connector import SqliteConnector

@@ -1,6 +1,8 @@
-"""SQLite behind the connector contract: a small pool of threads, each with its own fortified connection."""
+"""SQLite behind the connector contract: a small pool of threads that read, each with its own fortified connection, and
+one that writes."""
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import time
@@ -21,12 +23,16 @@ from connectors.contract import (
     RowSink,
     Runnable,
     SqlConnectorConfig,
+    WriteLimits,
+    WriteOutcome,
+    WriteRunnable,
 )
 from connectors.delivery import Delivery
 from connectors.sqlite.catalog import read_catalog, schema_state
 from connectors.sqlite.faults import translated
 from connectors.sqlite.probing import probe_file
 from connectors.sqlite.session import Session
+from connectors.sqlite.writing import Writer
 
 _FIRST_ROWS = 1_000
 _BATCH_ROWS = 200
@@ -65,6 +71,7 @@ class SqliteConnector:
         self._settling: set[asyncio.Task[None]] = set()
         self._refreshing = asyncio.Lock()
         self._open = False
+        self._writer = Writer(self._path)
 
     async def open(self) -> None:
         self._open = True
@@ -77,6 +84,7 @@ class SqliteConnector:
         for worker in idle:
             worker.close()
             await asyncio.to_thread(worker.thread.shutdown)
+        await self._writer.close()
 
     def catalog(self) -> Catalog | None:
         return self._catalog
@@ -124,6 +132,22 @@ class SqliteConnector:
             else:
                 self._settle(worker)
         return ReadOutcome(columns=fetched.columns, row_count=delivery.row_count, stopped=delivery.stopped)
+
+    async def write(
+        self,
+        statement: WriteRunnable,
+        limits: WriteLimits,
+        sink: RowSink,
+        on_columns: Callable[[tuple[ResultColumn, ...]], None] | None = None,
+    ) -> WriteOutcome:
+        if not self._open:
+            raise ConnectorError(Failure.UNAVAILABLE, retryable=True, retry_after_s=5)
+        outcome = await self._writer.write(statement, limits, sink, on_columns)
+        if statement.ddl and not limits.dry_run:
+            # The next statement must find the new schema; where that cannot be read now, the next refresh will.
+            with contextlib.suppress(ConnectorError):
+                await self.refresh()
+        return outcome
 
     async def _take(self) -> _Worker:
         if not self._open:

@@ -55,8 +55,14 @@ _BY_MESSAGE: tuple[tuple[str, Failure, Fault | None], ...] = (
     ("query_only", Failure.REFUSED_BY_WALL, None),
     ("readonly", Failure.REFUSED_BY_WALL, None),
     ("not authorized", Failure.REFUSED_BY_WALL, None),
+    ("may not be modified", Failure.REFUSED_BY_WALL, None),
+    ("cannot modify", Failure.STATEMENT, Fault.UNSUPPORTED),
     ("prohibited", Failure.REFUSED_BY_WALL, None),
 )
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def translated(error: Exception, *, wall_refused: bool) -> ConnectorError:

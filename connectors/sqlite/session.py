@@ -16,13 +16,13 @@ from connectors.sqlite.faults import translated
 from connectors.sqlite.functions import register
 from connectors.sqlite.wall import Wall
 
-_STEPS_BETWEEN_CHECKS = 4_000
+STEPS_BETWEEN_CHECKS = 4_000
 _CACHED_STATEMENTS = 256
 _LONGEST_WORKING_VALUE = 32 * 1024 * 1024
 """Values may be larger than an answer's cap inside the engine: an error that depended on the length of a hidden
 stored value would tell that length. Only values above this (memory bombs) fail."""
 
-_BATCH_BYTES = 1024 * 1024
+BATCH_BYTES = 1024 * 1024
 _READS = re.compile(r"\s*(SELECT|WITH|VALUES)\b", re.IGNORECASE)
 """The authorizer is not asked about EXPLAIN."""
 _measured = marshal.dumps
@@ -41,7 +41,6 @@ _LIMITS = (
 )
 
 _HARDENING = (
-    "PRAGMA query_only = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cell_size_check = ON",
     "PRAGMA mmap_size = 0",
@@ -49,16 +48,47 @@ _HARDENING = (
 )
 
 
-def connect(path: str, *, busy_timeout_s: float = 5.0) -> sqlite3.Connection:
-    """A read-only connection without the wall; raises sqlite3.Error."""
+def connect(
+    path: str, *, busy_timeout_s: float = 5.0, mode: str = "ro", cached_statements: int = _CACHED_STATEMENTS
+) -> sqlite3.Connection:
+    """A connection without the wall, which never makes the file; raises sqlite3.Error."""
     return sqlite3.connect(
-        f"file:{quote(path)}?mode=ro",
+        f"file:{quote(path)}?mode={mode}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        cached_statements=_CACHED_STATEMENTS,
+        cached_statements=cached_statements,
         timeout=busy_timeout_s,
     )
+
+
+def harden(connection: sqlite3.Connection) -> frozenset[str]:
+    """Everything but the wall itself; gives the names of the virtual-table modules, which the wall needs."""
+    for statement in _HARDENING:
+        connection.execute(statement)
+    for category, most in _LIMITS:
+        connection.setlimit(category, min(most, connection.getlimit(category)))
+    modules = frozenset(name.lower() for (name,) in connection.execute("SELECT name FROM pragma_module_list"))
+    _wake_virtual_tables(connection)
+    register(connection)
+    return modules
+
+
+def limit_values(connection: sqlite3.Connection, max_value_bytes: int) -> None:
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(4 * max_value_bytes, _LONGEST_WORKING_VALUE))
+
+
+def _wake_virtual_tables(connection: sqlite3.Connection) -> None:
+    """Modules declare their tables and prepare their own statements when first touched: the wall would refuse."""
+    connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").close()
+    names = connection.execute("SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%'")
+    for (name,) in names.fetchall():
+        quoted = name.replace('"', '""')
+        try:
+            connection.execute(f'SELECT * FROM "{quoted}" LIMIT 0').close()  # noqa: S608 - quoted identifier
+        except sqlite3.Error:
+            # A module that this library lacks: the table cannot be read, and everything else can.
+            continue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +101,7 @@ class Fetched:
     done: bool
 
 
-def _lenient_text(raw: bytes) -> str:
+def lenient_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
@@ -93,29 +123,11 @@ class Session:
 
     def _fortify(self) -> Wall:
         connection = self._connection
-        for statement in _HARDENING:
-            connection.execute(statement)
-        for category, most in _LIMITS:
-            connection.setlimit(category, min(most, connection.getlimit(category)))
-        modules = frozenset(name.lower() for (name,) in connection.execute("SELECT name FROM pragma_module_list"))
-        self._wake_virtual_tables()
-        register(connection)
-        wall = Wall(modules)
+        connection.execute("PRAGMA query_only = ON")
+        wall = Wall(harden(connection))
         connection.set_authorizer(wall)
-        connection.set_progress_handler(self._should_stop, _STEPS_BETWEEN_CHECKS)
+        connection.set_progress_handler(self._should_stop, STEPS_BETWEEN_CHECKS)
         return wall
-
-    def _wake_virtual_tables(self) -> None:
-        """Modules declare their tables and prepare their own statements when first touched: the wall would refuse."""
-        self._connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").close()
-        names = self._connection.execute("SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%'")
-        for (name,) in names.fetchall():
-            quoted = name.replace('"', '""')
-            try:
-                self._connection.execute(f'SELECT * FROM "{quoted}" LIMIT 0').close()  # noqa: S608 - quoted identifier
-            except sqlite3.Error:
-                # A module that this library lacks: the table cannot be read, and everything else can.
-                continue
 
     def _should_stop(self) -> bool:
         return self._stopped.is_set() or time.monotonic() > self._deadline
@@ -132,8 +144,7 @@ class Session:
     def start(self, statement: Runnable, limits: Limits, rows_wanted: int) -> Fetched:
         self._deadline = time.monotonic() + limits.timeout_s
         self._max_value_bytes = limits.max_value_bytes
-        length = max(4 * limits.max_value_bytes, _LONGEST_WORKING_VALUE)
-        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, length)
+        limit_values(self._connection, limits.max_value_bytes)
         self._wall.refused = False
         try:
             try:
@@ -143,7 +154,7 @@ class Session:
                     raise
                 # Broken text in the file: replaced from here on, on this connection, instead of refused.
                 self.finish()
-                self._connection.text_factory = _lenient_text
+                self._connection.text_factory = lenient_text
                 return self._run(statement, rows_wanted)
         except Exception as e:
             self.finish()
@@ -178,7 +189,7 @@ class Session:
             if size > self._max_value_bytes and (column := too_large((row,), self._max_value_bytes)) is not None:
                 raise ConnectorError(Failure.VALUE_TOO_LARGE, column=column)
             raw_bytes += size
-            if len(rows) >= rows_wanted or raw_bytes > _BATCH_BYTES:
+            if len(rows) >= rows_wanted or raw_bytes > BATCH_BYTES:
                 done = False
                 break
         if done:
