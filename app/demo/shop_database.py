@@ -8,9 +8,13 @@ from pathlib import Path
 
 from app.demo.data import Shop, generate
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it with every change to schema or data: an older file in a state folder is then built anew."""
 
+JOURNALS = ("-wal", "-shm", "-journal")
+"""What the gateway's writes leave beside the file; of an older file they would spoil the new one."""
+
+# An order can be deleted: its lines go with it, its payment stays on the books.
 TABLES = """
 CREATE TABLE customers (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, phone TEXT, national_id TEXT NOT NULL,
@@ -26,13 +30,13 @@ CREATE TABLE orders (
     total_cents INTEGER NOT NULL, currency TEXT NOT NULL, placed_at TIMESTAMP NOT NULL, shipped_at TIMESTAMP
 );
 CREATE TABLE order_items (
-    order_id INTEGER NOT NULL REFERENCES orders (id), line INTEGER NOT NULL,
+    order_id INTEGER NOT NULL REFERENCES orders (id) ON DELETE CASCADE, line INTEGER NOT NULL,
     product_id INTEGER NOT NULL REFERENCES products (id), quantity INTEGER NOT NULL, unit_price_cents INTEGER NOT NULL,
     PRIMARY KEY (order_id, line)
 );
 CREATE TABLE payments (
-    id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders (id), method TEXT NOT NULL, card_number TEXT,
-    iban TEXT, amount_cents INTEGER NOT NULL, status TEXT NOT NULL, paid_at TIMESTAMP
+    id INTEGER PRIMARY KEY, order_id INTEGER REFERENCES orders (id) ON DELETE SET NULL, method TEXT NOT NULL,
+    card_number TEXT, iban TEXT, amount_cents INTEGER NOT NULL, status TEXT NOT NULL, paid_at TIMESTAMP
 );
 CREATE TABLE tickets (
     id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers (id), subject TEXT NOT NULL,
@@ -69,6 +73,8 @@ def ensure(path: Path, seed: int) -> bool:
     building = path.with_suffix(f".building-{os.getpid()}")
     building.unlink(missing_ok=True)
     _build(building, generate(seed), seed)
+    for suffix in JOURNALS:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
     building.replace(path)
     return True
 
