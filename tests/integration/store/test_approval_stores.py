@@ -5,65 +5,19 @@ import dataclasses
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from memory_approvals import MemoryApprovals
-from sqlalchemy import CheckConstraint, inspect
+from sqlalchemy import CheckConstraint, Connection, inspect
 from sqlalchemy.exc import OperationalError
+from stored_approvals import ANA, approval
 
 from app.approval.approval import Approval, State
-from app.approval.digest import digest_of, pending
+from app.approval.digest import digest_of
 from app.ports import Approvals, StoreUnavailable
 from app.store.approvals import ApprovalRejected, ApprovalStore
 from app.store.database import open_engine
-from app.store.schema import STATES, metadata
-from tests.servers import postgres_server
-
-ANA = SimpleNamespace(issuer="https://idp.example/", principal="ana", actor="bot", actor_chain=("bot",), client="bot")
-
-
-def approval(number: int, *, principal: str = "ana", minute: int | None = None, params: object = None) -> Approval:
-    minute = number if minute is None else minute
-    return pending(
-        random=number.to_bytes(16, "big"),
-        created_at=f"2026-11-23T10:{minute:02d}:00.000000Z",
-        expires_at=f"2026-11-24T10:{minute:02d}:00.000000Z",
-        caller=SimpleNamespace(**{**vars(ANA), "principal": principal}),
-        connection="shop",
-        action="delete",
-        resources=("shop/public/orders", "shop/public/customers"),
-        reasons=("policy.csv:7",),
-        statement="DELETE FROM orders WHERE note = 'naïve \u0000 \U0001f600'",
-        params={"1": params},
-        unmask=(),
-        purpose=None,
-        policy_version="f" * 64,
-    )
-
-
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    with postgres_server() as server:
-        yield server.dsn()
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Approvals]:
-    match request.param:
-        case "memory":
-            yield MemoryApprovals()
-        case "sqlite":
-            async with ApprovalStore.open(f"sqlite:///{tmp_path}/state/douane.db") as opened:
-                yield opened
-        case _:
-            url = request.getfixturevalue("postgres_url")
-            async with ApprovalStore.open(url) as opened:
-                yield opened
-            async with open_engine(url) as engine, engine.begin() as connection:
-                await connection.exec_driver_sql("DELETE FROM approvals")
+from app.store.schema import STATES, approval_changes, approvals, held_results, write_keys
 
 
 class TestEveryStore:
@@ -117,18 +71,7 @@ class TestEveryStore:
         assert len(await store.page(owner=None, state=None, before=None, size=100)) == 40
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/douane.db"
-    return str(request.getfixturevalue("postgres_url"))
-
-
 async def test_several_workers_can_open_a_new_store_at_once(url: str) -> None:
-    async with open_engine(url) as engine, engine.begin() as connection:
-        await connection.run_sync(metadata.drop_all)
-        await connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
-
     async def worker(number: int) -> None:
         async with ApprovalStore.open(url) as store:
             await store.create(approval(number))
@@ -140,14 +83,25 @@ async def test_several_workers_can_open_a_new_store_at_once(url: str) -> None:
 
 async def test_the_migrations_make_the_tables_that_the_code_knows(url: str) -> None:
     async with open_engine(url) as engine, engine.connect() as connection:
-        found = await connection.run_sync(lambda c: inspect(c).get_columns("approvals"))
-        indexes = await connection.run_sync(lambda c: inspect(c).get_indexes("approvals"))
-        checks = await connection.run_sync(lambda c: inspect(c).get_check_constraints("approvals"))
-    table = metadata.tables["approvals"]
-    assert {c["name"]: c["nullable"] for c in found} == {c.name: c.nullable for c in table.columns}
-    assert {i["name"] for i in indexes} == {i.name for i in table.indexes}
-    assert {c["name"] for c in checks} == {c.name for c in table.constraints if isinstance(c, CheckConstraint)}
+        for table in (approvals, approval_changes, held_results, write_keys):
+            found = await connection.run_sync(lambda c, name=table.name: _shape(c, name))
+            assert found == {
+                "columns": {c.name: c.nullable for c in table.columns},
+                "key": [c.name for c in table.primary_key.columns],
+                "indexes": {i.name: [c.name for c in i.columns] for i in table.indexes},
+                "checks": {c.name for c in table.constraints if isinstance(c, CheckConstraint)},
+            }
     assert set(STATES) == set(State)
+
+
+def _shape(connection: Connection, table: str) -> dict[str, object]:
+    inspector = inspect(connection)
+    return {
+        "columns": {c["name"]: c["nullable"] for c in inspector.get_columns(table)},
+        "key": inspector.get_pk_constraint(table)["constrained_columns"],
+        "indexes": {i["name"]: i["column_names"] for i in inspector.get_indexes(table)},
+        "checks": {c["name"] for c in inspector.get_check_constraints(table)},
+    }
 
 
 async def test_a_commit_on_sqlite_survives_power_loss_settings(tmp_path: Path) -> None:
