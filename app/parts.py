@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+
 from app.api.operations import ENDPOINTS
 from app.background import Background
 from app.connecting import build_connections, first_catalogs, refuse_unsafe
@@ -64,6 +65,7 @@ class Parts:
     mask_keys: MaskKeys
     cursor_key: bytes
     approval_keys: ApprovalKeys
+    max_held_bytes: int
 
 
 @asynccontextmanager
@@ -115,6 +117,7 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
             mask_keys=NoMaskKeys() if master is None else MaskKeyring(parse_master_key(master)),
             cursor_key=_derived(load_key(file_of(settings.audit.key)).private_bytes_raw(), b"douane/cursor"),
             approval_keys=_approval_keys(settings),
+            max_held_bytes=settings.approvals.max_held_bytes,
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.gateway import errors
 from app.gateway.errors import Refused
-from app.gateway.query import rule_document
+from app.gateway.explaining import rule_document
 
 STATUS: dict[type[Refused], int] = {
     errors.MalformedJson: 400,

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from app.api.wire import Body, QueryBody
+from app.gateway.command import QueryCommand
 from app.gateway.errors import (
     BodyTooLarge,
     FieldError,
@@ -19,7 +20,6 @@ from app.gateway.errors import (
     Refused,
     UnsupportedMediaType,
 )
-from app.gateway.query import QueryCommand
 
 B = TypeVar("B", bound=Body)
 _WHOLE = re.compile(r"[+]?([0-9]{1,18})(?:\.0+)?")

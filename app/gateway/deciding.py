@@ -5,25 +5,39 @@ from dataclasses import dataclass
 from app.gateway.lens import Lens
 from app.policy.caller import Caller
 from app.policy.decision import Action, Allow, AskFirst, Context, Decision, Deny, RuleRef
-from app.policy.resources import sql_resource
+from app.policy.resources import label_resource, sql_resource
 from app.policy.snapshot import PolicySnapshot
 from app.sql.statement import Statement
+
+Asked = tuple[tuple[str, Action], ...]
+"""Every (resource, action) that policy wants a human for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a statement needs policy to say yes to. `refusal`: why it is denied whatever the rules say."""
+    """What a statement needs policy to say yes to. `asked_labels`: what it wants unmasked and a human has to allow.
+    `refusal`: why it is denied whatever the rules say."""
 
     accesses: tuple[tuple[str, Action], ...]
     asks: tuple[RuleRef, ...]
+    asked_labels: tuple[str, ...]
     refusal: str | None
 
 
-def decide(snapshot: PolicySnapshot, caller: Caller, wanted: Wanted, context: Context) -> Decision:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`asked` is empty unless the decision is to ask first."""
+
+    decision: Decision
+    asked: Asked = ()
+
+
+def decide(snapshot: PolicySnapshot, caller: Caller, wanted: Wanted, context: Context) -> Verdict:
     """Of all accesses of a statement the strictest decides: deny > approve > allow."""
     denied: list[RuleRef] = []
     reason = wanted.refusal
     asks: list[RuleRef] = list(wanted.asks)
+    asked = [(label_resource(label), Action.UNMASK) for label in wanted.asked_labels]
     allows: list[RuleRef] = []
     for resource, action in wanted.accesses:
         match snapshot.decide(caller, resource, action, context):
@@ -32,13 +46,14 @@ def decide(snapshot: PolicySnapshot, caller: Caller, wanted: Wanted, context: Co
                 reason = reason or why
             case AskFirst(rules=rules):
                 asks += rules
+                asked.append((resource, action))
             case Allow(rules=rules):
                 allows += rules
     if reason is not None:
-        return Deny(rules=_unique(denied), reason=reason)
-    if asks:
-        return AskFirst(rules=_unique(asks))
-    return Allow(rules=_unique(allows))
+        return Verdict(decision=Deny(rules=_unique(denied), reason=reason))
+    if asked:
+        return Verdict(decision=AskFirst(rules=_unique(asks)), asked=tuple(asked))
+    return Verdict(decision=Allow(rules=_unique(allows)))
 
 
 def wanted_of(connection: str, statement: Statement, seen: Lens) -> Wanted:
@@ -54,6 +69,7 @@ def wanted_of(connection: str, statement: Statement, seen: Lens) -> Wanted:
             dict.fromkeys((sql_resource(connection, access.table), access.action) for access in statement.accesses)
         ),
         asks=tuple(rule for view in views for rule in view.asks),
+        asked_labels=tuple(dict.fromkeys(label for view in views for label in view.asked_labels)),
         refusal=refusal,
     )
 

@@ -1,21 +1,32 @@
 """The one envelope of query answers, built around the rows while they are read."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from app.approval.approval import Approval
+from app.approval.approval import Approval, State
 from app.gateway.answer import Spool
 from app.gateway.planning import Plan
 from app.gateway.rows import RowEncoder
-from connectors.contract import Dialect, Limits, ReadOutcome, ResultColumn, Stopped
+from connectors.contract import Dialect, Limits, ReadOutcome, ResultColumn, Stopped, WriteOutcome
 
 PENDING_RETRY_S = 5
 
 _STORAGE_CLASSES: dict[type, str] = {int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """What an answer says beside its rows. `affected_rows`: of a write, None for reads."""
+
+    approval_id: str | None = None
+    approval_url: str | None = None
+    affected_rows: int | None = None
+    dry_run: bool = False
+    notice: str | None = None
 
 
 class Envelope:
@@ -49,18 +60,26 @@ class Envelope:
             self._started = True
         return len(encoded)
 
-    def close(self, outcome: ReadOutcome, cursor: str | None, limits: Limits) -> None:
+    def close(
+        self, outcome: ReadOutcome | WriteOutcome, cursor: str | None, limits: Limits, closing: Closing | None = None
+    ) -> None:
         if self._encoder is None:
             self._open(outcome.columns)
-        if outcome.stopped is None:
+        if outcome.stopped is None and closing is None:
             self._spool.add(b'],"row_count":%d,' % outcome.row_count + _whole(self._plan.policy_version))
             return
+        said = closing or _PLAIN
+        notices = (said.notice, None if outcome.stopped is None else _notice(outcome.stopped, limits, cursor))
         rest = _members(
             self._plan.policy_version,
             row_count=outcome.row_count,
-            truncated=True,
+            truncated=outcome.stopped is not None,
             next_cursor=cursor,
-            notice=_notice(outcome.stopped, limits),
+            approval_id=said.approval_id,
+            approval_url=said.approval_url,
+            affected_rows=said.affected_rows,
+            dry_run=said.dry_run,
+            notice=" ".join(notice for notice in notices if notice) or None,
         )
         self._spool.add(b"]," + orjson.dumps(rest)[1:-1])
 
@@ -69,21 +88,61 @@ class Envelope:
         self._spool.add(opening)
 
 
-def pending_document(approval: Approval, url: str, plan: Plan) -> dict[str, Any]:
-    """The body of a 202: what happened, and which call comes next."""
+def pending_document(
+    approval: Approval, url: str, policy_version: str, *, affected_rows: int | None = None
+) -> dict[str, Any]:
+    """The body of a 202: what happened, and which call comes next. It shows nothing of what is held for approvers."""
     return {
         "status": "pending_approval",
         "columns": [],
         "rows": [],
         **_members(
-            plan.policy_version,
+            policy_version,
             approval_id=approval.approval_id,
             approval_url=url,
             retry_after_seconds=PENDING_RETRY_S,
-            notice="Nothing ran. A human has to approve this first: call get_approval with "
-            f"approval_id {approval.approval_id} to see its state (expires {approval.expires_at}).",
+            affected_rows=affected_rows,
+            notice=_what_next(approval),
+        ),
+        "state": approval.state.value,
+        "expires_at": approval.expires_at,
+    }
+
+
+def rowless_document(policy_version: str, closing: Closing) -> dict[str, Any]:
+    """A completed write whose rows cannot be told (again): they are gone, what it did is not."""
+    return {
+        "status": "completed",
+        "columns": [],
+        "rows": [],
+        **_members(
+            policy_version,
+            truncated=True,
+            approval_id=closing.approval_id,
+            approval_url=closing.approval_url,
+            affected_rows=closing.affected_rows,
+            dry_run=closing.dry_run,
+            notice=closing.notice,
         ),
     }
+
+
+def _what_next(approval: Approval) -> str:
+    name = approval.approval_id
+    match approval.state:
+        case State.APPROVED:
+            return f"It is approved: call execute_approval with approval_id {name} to get the result."
+        case State.EXECUTING:
+            return f"It is running right now: call get_approval with approval_id {name} and wait_seconds 30."
+        case _:
+            return (
+                "Nothing was changed or shown: a human has to approve this first. Call get_approval with approval_id "
+                f"{name} and wait_seconds 30, again while its state is pending; once it is approved, call "
+                f"execute_approval with the same approval_id to get the result. It expires {approval.expires_at}."
+            )
+
+
+_PLAIN = Closing()
 
 
 @lru_cache(maxsize=64)
@@ -104,17 +163,19 @@ def _members(policy_version: str, **given: Any) -> dict[str, Any]:
         "session_id": None,
         "policy_version": policy_version,
         "retry_after_seconds": None,
+        "affected_rows": None,
+        "dry_run": False,
         "notice": None,
     } | given
 
 
-def _notice(stopped: Stopped, limits: Limits) -> str:
-    go_on = "or repeat the request with next_cursor as `cursor` for the rows that follow."
+def _notice(stopped: Stopped, limits: Limits, cursor: str | None) -> str:
+    go_on = "" if cursor is None else ", or repeat the request with next_cursor as `cursor` for the rows that follow"
     match stopped:
         case Stopped.ROWS:
-            return f"Limit is {limits.max_rows} rows: narrow WHERE, aggregate, {go_on}"
+            return f"Limit is {limits.max_rows} rows: narrow WHERE, aggregate{go_on}."
         case Stopped.BYTES:
-            return f"Limit is {limits.max_bytes} bytes: select fewer columns, narrow WHERE, {go_on}"
+            return f"Limit is {limits.max_bytes} bytes: select fewer columns, narrow WHERE{go_on}."
 
 
 def _typed(columns: tuple[ResultColumn, ...], rows: Sequence[Sequence[Any]]) -> tuple[ResultColumn, ...]:

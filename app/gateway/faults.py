@@ -1,7 +1,10 @@
 """What a connector's failure means to the caller: one answer per class, never the engine's text."""
 
 from app.gateway.errors import (
+    AccessDenied,
+    ApprovalRowsExceeded,
     ConnectionUnavailable,
+    OutcomeUnknown,
     Refused,
     ResultTooLarge,
     StatementFailed,
@@ -24,7 +27,8 @@ _SENTENCES = {
     Fault.OUT_OF_RANGE: "A computed value is out of the range of its type: cast to a wider one.",
     Fault.DIVISION_BY_ZERO: "The statement divides by zero: use NULLIF(divisor, 0).",
     Fault.CARDINALITY: "A subquery used as a value gave more than one row: aggregate it or add LIMIT 1.",
-    Fault.INTEGRITY: "The statement breaks a constraint.",
+    Fault.INTEGRITY: "The write breaks a constraint of the database (a key, a reference, a check or a value that must "
+    "be there), and nothing was changed: describe_connection shows keys and types.",
     Fault.UNSUPPORTED: "The engine does not support this: write it another way.",
     Fault.OTHER: "The engine could not run the statement: simplify it, or check types and names.",
 }
@@ -59,8 +63,48 @@ def refusal_of(error: ConnectorError, binds: tuple[Bind, ...], limits: Limits) -
                 "can be read.",
                 code="sql_refused_by_database",
             )
+        case Failure.OUTCOME_UNKNOWN:
+            return OutcomeUnknown(
+                "The connection was lost while the write was being committed: it may have happened. Nothing runs it "
+                "again by itself; look at the rows before you send it once more."
+            )
         case Failure.STATEMENT:
-            if error.fault is Fault.PARAMETER_TYPE:
-                return parameter_misfit(binds, error.parameter)
-            fault = error.fault or Fault.OTHER
+            return _of_statement(error.fault or Fault.OTHER, error, binds)
+
+
+def _of_statement(fault: Fault, error: ConnectorError, binds: tuple[Bind, ...]) -> Refused:
+    match fault:
+        case Fault.PARAMETER_TYPE:
+            return parameter_misfit(binds, error.parameter)
+        case Fault.ROW_FILTER:
+            return AccessDenied(
+                "The write would leave rows outside of what you may see, so nothing was changed: keep the columns that "
+                "your row filter reads within it.",
+                code="row_filter_violation",
+            )
+        case Fault.TOO_MANY_AFFECTED:
+            return ApprovalRowsExceeded(
+                "The write would touch more rows than were approved, so nothing was changed: narrow WHERE, or send the "
+                "request again to have the new number approved."
+            )
+        case _:
             return StatementFailed(_SENTENCES[fault], code=f"statement_{fault.value}")
+
+
+_BY_DATA = frozenset(
+    {
+        Fault.TYPE_MISMATCH, Fault.INVALID_VALUE, Fault.OUT_OF_RANGE, Fault.DIVISION_BY_ZERO, Fault.CARDINALITY,
+        Fault.INTEGRITY, Fault.ROW_FILTER, Fault.OTHER,
+    }
+)  # fmt: skip
+
+
+def tells_of_data(refused: Refused) -> bool:
+    """Whether what went wrong may depend on rows: whoever may not see them must not hear of it."""
+    match refused.__cause__:
+        case ConnectorError(failure=Failure.STATEMENT, fault=fault):
+            return fault is None or fault in _BY_DATA
+        case ConnectorError(failure=failure):
+            return failure in (Failure.TIMEOUT, Failure.VALUE_TOO_LARGE, Failure.OUT_OF_RESOURCES)
+        case _:
+            return isinstance(refused, ResultTooLarge)

@@ -29,7 +29,8 @@ from connectors.contract import Catalog, Index, Table, TableKey, TableKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lens:
-    """`tables` maps what is visible to the actions that may be possible on it."""
+    """`tables` maps what is visible to the actions that may be possible on it. Labels that a human may still have to
+    unmask come raw in `views`: what is planned with them waits for that human."""
 
     catalog: Catalog
     views: Mapping[TableKey, TableView]
@@ -59,7 +60,7 @@ def lens(
         possible = snapshot.actions(caller, sql_resource(connection, table_key))
         if not possible:
             continue
-        view = snapshot.view(caller, connection, table, catalog, context, unmask)
+        view = snapshot.view(caller, connection, table, catalog, context, unmask, granted=True)
         shown = {column.name for column in view.columns}
         required = tuple(name for name in view.required if name in shown)
         if not shown or (view.required and not required):

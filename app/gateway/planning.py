@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from app.gateway.connections import Catalogs, Connection
-from app.gateway.deciding import Wanted, decide, wanted_of
+from app.gateway.deciding import Asked, Wanted, decide, wanted_of
 from app.gateway.lens import Lens, names_hidden
 from app.gateway.lenses import Lenses, Look
 from app.gateway.lru import Lru
@@ -29,6 +29,7 @@ from app.sql.statement import (
     OutputColumn,
     ParamTypes,
     Rewritten,
+    RewrittenWrite,
     SqlGuard,
     Statement,
 )
@@ -55,6 +56,10 @@ class HeavyPlanning(Protocol):
         self, guard: SqlGuard, statement: Statement, views: Mapping[TableKey, TableView], catalog: Catalog
     ) -> Rewritten: ...
 
+    async def rewrite_write(
+        self, guard: SqlGuard, statement: Statement, views: Mapping[TableKey, TableView], catalog: Catalog
+    ) -> RewrittenWrite: ...
+
 
 @dataclass(slots=True, kw_only=True)
 class Question:
@@ -68,8 +73,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`rewritten` is None for writes, which are decided and stored, not run. `wants_estimate`: some condition reads
-    the planner's row estimate, so the decision is made per request."""
+    """Of `rewritten` (reads) and `write` one is there, or neither when it is denied. `wants_estimate`: some condition
+    reads the planner's row estimate, so the decision is made per request. `asked`: what a human has to allow; labels
+    among it come raw in what would run."""
 
     action: Action
     kind: str
@@ -77,9 +83,11 @@ class Plan:
     resources: tuple[str, ...]
     tables: tuple[TableKey, ...]
     decision: Decision
+    asked: Asked
     wants_estimate: bool
     context: Context
     rewritten: Rewritten | None
+    write: RewrittenWrite | None
     labels: tuple[str, ...]
     masks: tuple[str, ...]
     max_rows: int | None
@@ -113,7 +121,8 @@ class Plan:
         return known
 
     def _outputs(self, columns: tuple[ResultColumn, ...]) -> tuple[OutputColumn, ...]:
-        outputs = None if self.rewritten is None else self.rewritten.outputs
+        runs = self.rewritten or self.write
+        outputs = None if runs is None else runs.outputs
         if outputs is not None and len(outputs) == len(columns):
             return outputs
         return (OutputColumn(labels=self.labels, masks=self.masks),) * len(columns)
@@ -151,9 +160,17 @@ class Planner:
         self._turns = Turns()
 
     async def plan(
-        self, connection: Connection, caller: Caller, snapshot: PolicySnapshot, question: Question, now: float
+        self,
+        connection: Connection,
+        caller: Caller,
+        snapshot: PolicySnapshot,
+        question: Question,
+        now: float,
+        *,
+        exact: bool = False,
     ) -> Plan:
-        """Raises SqlRefused or ConnectionUnavailable. The plan says what was decided; nothing ran yet."""
+        """Raises SqlRefused or ConnectionUnavailable. The plan says what was decided; nothing ran yet. `exact`: read
+        this very text the long way, so that the same text always gives the same SQL, byte for byte."""
         catalog = connection.connector.catalog() or await self._catalogs.of(connection)
         types = param_types(question.params) if question.params else {}
         volatile = _volatile(snapshot, caller, question, now)
@@ -176,7 +193,7 @@ class Planner:
                     )
                     self._keep(key, plan)
             return plan
-        shape = None if connection.shapes is None else connection.shapes.shape(question.text)
+        shape = None if exact or connection.shapes is None else connection.shapes.shape(question.text)
         if shape is None:
             plan = await self._make(connection, caller, snapshot, question, types, sight, volatile, catalog, None)
             self._keep(key, plan)
@@ -196,7 +213,8 @@ class Planner:
         return plan
 
     def _keep(self, key: tuple[Any, ...], plan: Plan) -> None:
-        self.plans.put(key, plan, _held(key) + (0 if plan.rewritten is None else len(plan.rewritten.sql)))
+        runs = plan.rewritten or plan.write
+        self.plans.put(key, plan, _held(key) + (0 if runs is None else len(runs.sql)))
 
     async def lens(
         self, connection: Connection, caller: Caller, snapshot: PolicySnapshot, unmask: tuple[str, ...], now: float
@@ -237,17 +255,24 @@ class Planner:
             not {"rows", "bytes"}.isdisjoint(snapshot.names_needed(caller, resource, action))
             for resource, action in wanted.accesses
         )
-        decision = decide(snapshot, caller, wanted, context)
-        rewritten = None
-        runnable = not isinstance(decision, Deny) or wants_estimate
-        if statement.action is Action.SELECT and runnable:
-            if large:
-                touched = {a.table: seen.views[a.table] for a in statement.accesses}
-                rewritten = await self._heavy.rewrite(guard, statement, touched, seen.catalog)
-            else:
-                rewritten = guard.rewrite(statement, seen.view, seen.catalog)
+        verdict = decide(snapshot, caller, wanted, context)
+        decision = verdict.decision
+        rewritten: Rewritten | None = None
+        write: RewrittenWrite | None = None
+        if not isinstance(decision, Deny) or wants_estimate:
+            touched = {a.table: seen.views[a.table] for a in statement.accesses}
+            match (statement.action, large):
+                case (Action.SELECT, False):
+                    rewritten = guard.rewrite(statement, seen.view, seen.catalog)
+                case (Action.SELECT, True):
+                    rewritten = await self._heavy.rewrite(guard, statement, touched, seen.catalog)
+                case (_, False):
+                    write = guard.rewrite_write(statement, seen.view, seen.catalog)
+                case (_, True):
+                    write = await self._heavy.rewrite_write(guard, statement, touched, seen.catalog)
+        runs = rewritten or write
         views = [seen.views[access.table] for access in statement.accesses]
-        outputs = () if rewritten is None or rewritten.outputs is None else rewritten.outputs
+        outputs = () if runs is None or runs.outputs is None else runs.outputs
         plan = Plan(
             action=statement.action,
             kind=statement.kind,
@@ -255,10 +280,12 @@ class Planner:
             resources=tuple(dict.fromkeys(resource for resource, _ in wanted.accesses)),
             tables=tuple(dict.fromkeys(access.table for access in statement.accesses)),
             decision=decision,
+            asked=verdict.asked,
             wants_estimate=wants_estimate,
             context=context,
             rewritten=rewritten,
-            labels=() if rewritten is None else rewritten.labels,
+            write=write,
+            labels=() if runs is None else runs.labels,
             masks=tuple(sorted({mask for output in outputs for mask in output.masks})),
             max_rows=_least(view.max_rows for view in views),
             max_bytes=_least(view.max_bytes for view in views),

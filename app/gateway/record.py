@@ -63,6 +63,13 @@ class Record:
     unmask: Sequence[str] = ()
     purpose: str | None = None
     approval_id: str | None = None
+    approval_state: str | None = None
+    """After what was recorded."""
+    held_sha256: str | None = None
+    """Of the result that is held for, or released by, an approval."""
+    affected_rows: int | None = None
+    """Of a write that ran, or ran dry."""
+    dry_run: bool = False
     decision: str | None = None
     """What a person did with an approval: approve, reject, cancel, revoke."""
     decision_reason: str | None = None
@@ -109,11 +116,10 @@ class Record:
         if self.reason is not None:
             entry["reason"] = self.reason
         if self.approval_id is not None:
-            entry["approval_id"] = self.approval_id
-        if self.decision is not None:
-            entry["decision"] = self.decision
-        if self.decision_reason is not None:
-            entry["decision_reason"] = self.decision_reason
+            self._about_approval(entry)
+        if self.affected_rows is not None:
+            entry["affected_rows"] = self.affected_rows
+            entry["dry_run"] = self.dry_run
         if self.policy_version is not None:
             entry["policy_version"] = self.policy_version
         if self.params:
@@ -121,6 +127,17 @@ class Record:
         if answer_sha256 is not None:
             entry["answer_sha256"] = answer_sha256
         return entry
+
+    def _about_approval(self, entry: dict[str, Any]) -> None:
+        entry["approval_id"] = self.approval_id
+        if self.approval_state is not None:
+            entry["approval_state"] = self.approval_state
+        if self.held_sha256 is not None:
+            entry["held_sha256"] = self.held_sha256
+        if self.decision is not None:
+            entry["decision"] = self.decision
+        if self.decision_reason is not None:
+            entry["decision_reason"] = self.decision_reason
 
     def _about_statement(self, entry: dict[str, Any]) -> None:
         if self.connection is not None:

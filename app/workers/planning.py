@@ -10,7 +10,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
 from app.policy.decision import TableView
-from app.sql.statement import ParamTypes, Refusal, Rewritten, SqlGuard, SqlRefused, Statement
+from app.sql.statement import ParamTypes, Refusal, Rewritten, RewrittenWrite, SqlGuard, SqlRefused, Statement
 from connectors.contract import Catalog, Dialect, TableKey
 
 _Result = TypeVar("_Result")
@@ -50,7 +50,20 @@ class PlanningWorker:
     async def rewrite(
         self, guard: SqlGuard, statement: Statement, views: Mapping[TableKey, TableView], catalog: Catalog
     ) -> Rewritten:
-        return await self._alone(lambda: self._rewritten(guard.dialect, statement.tree, dict(views), catalog))
+        made = await self._alone(
+            lambda: self._rewritten("rewrite", guard.dialect, statement.tree, dict(views), catalog)
+        )
+        assert isinstance(made, Rewritten)
+        return made
+
+    async def rewrite_write(
+        self, guard: SqlGuard, statement: Statement, views: Mapping[TableKey, TableView], catalog: Catalog
+    ) -> RewrittenWrite:
+        made = await self._alone(
+            lambda: self._rewritten("rewrite_write", guard.dialect, statement.tree, dict(views), catalog)
+        )
+        assert isinstance(made, RewrittenWrite)
+        return made
 
     async def aclose(self) -> None:
         self._kill_soon()
@@ -97,14 +110,13 @@ class PlanningWorker:
         return replace(statement, tree=(token, text, params))
 
     async def _rewritten(
-        self, dialect: Dialect, tree: Any, views: Mapping[TableKey, TableView], catalog: Catalog
-    ) -> Rewritten:
+        self, how: str, dialect: Dialect, tree: Any, views: Mapping[TableKey, TableView], catalog: Catalog
+    ) -> Any:
         token, text, params = tree
-        answer = await self._ask(("rewrite", token, views, catalog.version))
+        answer = await self._ask((how, token, views, catalog.version))
         if answer == "unknown":
             await self._inspect(token, dialect, text, params, catalog)
-            answer = await self._ask(("rewrite", token, views, catalog.version))
-        assert isinstance(answer, Rewritten)
+            answer = await self._ask((how, token, views, catalog.version))
         return answer
 
     async def _inspect(
@@ -210,12 +222,14 @@ def serve(pipe: Pipe) -> None:
                         statement = GUARDS[dialect].inspect(text, params, catalogs[version])
                         _keep(statements, token, statement, _KEPT_STATEMENTS)
                         answer = replace(statement, tree=None)
-                case ("rewrite", token, views, version):
+                case ("rewrite" | "rewrite_write" as how, token, views, version):
                     if token not in statements or version not in catalogs:
                         answer = "unknown"
                     else:
                         statement = statements[token]
-                        answer = GUARDS[statement.dialect].rewrite(statement, views.get, catalogs[version])
+                        guard = GUARDS[statement.dialect]
+                        rewriting = guard.rewrite if how == "rewrite" else guard.rewrite_write
+                        answer = rewriting(statement, views.get, catalogs[version])
                 case _:
                     answer = _Fault("unknown request")
         except SqlRefused as refused:
