@@ -103,6 +103,9 @@ class OutcomeOut(BaseModel):
         str | None, Field(description="Of the held answer that preview_approval shows; approvers only.")
     ] = None
     held_bytes: int | None = None
+    preview_failed: Annotated[
+        str | None, Field(description="Code of why there is no preview, although there should be; approvers only.")
+    ] = None
     content_sha256: str | None = None
     content_bytes: int | None = None
 

@@ -99,7 +99,7 @@ def _guessable(approval: Approval) -> bool:
     outcome: Mapping[str, Any] = approval.request.get("outcome") or {}
     if outcome.get("salt") is not None or approval.request.get("salt") is not None:
         return False
-    return any(outcome.get(name) is not None for name in ("rows", "held_sha256", "estimated_rows"))
+    return any(outcome.get(name) is not None for name in ("rows", "held_sha256", "estimated_rows", "preview_failed"))
 
 
 def _step(step: Step, *, everything: bool) -> dict[str, Any]:

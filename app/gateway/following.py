@@ -4,6 +4,7 @@ No statement, parameter or row is in an event. Whoever follows is looked at agai
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,13 +104,14 @@ class Following:
             with self._feed.follow(position) as follower:
                 start = follower.position if after is None else min(after, follower.position)
                 yield b"retry: %d\nid: %d\n\n" % (RECONNECT_MS, start)
-                async for event in self._feed.older(start, follower.position):
-                    if (ended := self._ended(caller)) is not None:
-                        why = ended
-                        return
-                    if (piece := self._told(caller, event)) is not None:
-                        sent += 1
-                        yield piece
+                async with aclosing(self._feed.older(start, follower.position)) as older:
+                    async for event in older:
+                        if (ended := self._ended(caller)) is not None:
+                            why = ended
+                            return
+                        if (piece := self._told(caller, event)) is not None:
+                            sent += 1
+                            yield piece
                 while True:
                     left_s = caller.expires_at - self._now()
                     try:

@@ -65,15 +65,20 @@ class Sweep:
         self._enter = enter
         self._now = now
         self._abandoned_after_s = longest_s + GRACE_S
+        self._faults: list[Exception] = []
 
     async def once(self) -> int:
-        """How many approvals took a step. Raises StoreUnavailable, TrailUnavailable: the rest waits for the next."""
+        """How many approvals took a step. Raises StoreUnavailable, TrailUnavailable: the rest waits for the next. A fault
+        in one approval keeps no other from its step; the first is raised when the rest is done."""
+        self._faults.clear()
         steps = await self._overdue()
         steps += await self._unescalated()
         await self._discards.settle()
         destroyed = await self._held.destroy_expired(self._at())
         if destroyed:
             await self._enter(self._entry("completed", {"happening": "held_results_destroyed", "count": destroyed}))
+        if self._faults:
+            raise self._faults[0]
         return steps
 
     async def _overdue(self) -> int:
@@ -100,6 +105,9 @@ class Sweep:
             after = move(approval)
         except Objection:
             # It is not due after all: the store's clock, or a step between its answer and now.
+            return False
+        except Exception as fault:
+            self._faults.append(fault)
             return False
         step = after.history[-1]
         about = {
