@@ -2,5 +2,6 @@
 
 from connectors.conformance.harness import SqlHarness
 from connectors.conformance.sql import SqlConformance
+from connectors.conformance.writes import WriteConformance, WriteHarness
 
-__all__ = ["SqlConformance", "SqlHarness"]
+__all__ = ["SqlConformance", "SqlHarness", "WriteConformance", "WriteHarness"]
