@@ -159,7 +159,8 @@ class Asking:
         self, approval: Approval, preview: Preview, record: Record, ticket: Ticket | None, answer: Answer
     ) -> None:
         try:
-            await hold(self._held, approval, preview)
+            if preview.held is not None:
+                await hold(self._held, approval, b"".join(preview.held.opening.pieces()))
             # The intent is on the trail before the approval exists: nothing that can be approved is unrecorded.
             await self._intend(record)
             if ticket is not None:
@@ -182,13 +183,13 @@ class Asking:
         return f"{self._public_url}/v1/approvals/{approval_id}"
 
 
-async def hold(held: HeldResults, approval: Approval, preview: Preview) -> None:
-    """For as long as anybody could use the approval. Raises StoreUnavailable."""
-    if preview.held is None:
+async def hold(held: HeldResults, approval: Approval, opening: bytes | None) -> None:
+    """For as long as anybody could use the approval; None: nothing is held for it any more. Raises StoreUnavailable."""
+    if opening is None:
+        await held.destroy(approval.approval_id)
         return
-    terms = approval.terms
-    until = plus(approval.expires_at, terms.grant.duration_s or 0)
-    await held.hold(approval.approval_id, preview.held.opening.pieces(), expires_at=until)
+    until = plus(approval.expires_at, approval.terms.grant.duration_s or 0)
+    await held.hold(approval.approval_id, (opening,), expires_at=until)
 
 
 def _require_askable(connection: Connection, command: QueryCommand, plan: Plan) -> None:

@@ -173,32 +173,27 @@ class Executing:
         preview = await self._previews.preview(
             today.connection, caller, command, today.plan, today.snapshot, today.terms, closing, record
         )
+        request = {
+            **approval.request,
+            "resources": sorted(set(today.plan.resources)),
+            "policy_version": today.plan.policy_version,
+            "terms": today.terms.document(),
+            "outcome": preview.outcome.document(),
+        }
         try:
-            request = {
-                **approval.request,
-                "action": approval.action,
-                "resources": sorted(set(today.plan.resources)),
-                "policy_version": today.plan.policy_version,
-                "terms": today.terms.document(),
-                "outcome": preview.outcome.document(),
-            }
-            # Who stores this version first may replace what is held: nobody else's preview comes in between.
-            mine = replace(approval, version=approval.version + 1)
             anew = reopen(
-                mine, at=self._at(), request=request, difference=today.difference, reasons=today.plan.rule_names
+                approval, at=self._at(), request=request, difference=today.difference, reasons=today.plan.rule_names
             )
             record.held_sha256 = preview.outcome.held_sha256
-            await self._step(approval, mine, person, record)
-            try:
-                await hold(self._held, anew, preview)
-            except StoreUnavailable as error:
-                raise _unavailable() from error
-            await self._step(mine, anew, person, None)
+            await self._step(approval, anew, person, record)
+            # Held by the one who was first, so that nobody else's preview takes its place.
+            held = None if preview.held is None else b"".join(preview.held.opening.pieces())
         except Objection as objection:
             return refusal_of_objection(objection)
         finally:
             if preview.held is not None:
                 preview.held.opening.close()
+        await now_or_later(lambda: hold(self._held, anew, held), self._background, self._sleep)
         record.approval_state = anew.state.value
         changed = ", ".join(sorted(today.difference))
         return ApprovalReopened(
@@ -206,11 +201,10 @@ class Executing:
             f"get_approval with approval_id {approval.approval_id} and wait_seconds 30."
         )
 
-    async def _step(self, before: Approval, after: Approval, person: Person, record: Record | None) -> None:
+    async def _step(self, before: Approval, after: Approval, person: Person, record: Record) -> None:
         """Intent first, then the store. Raises Refused when somebody was first, or the store is away."""
-        if record is not None:
-            record.approval_state = after.state.value
-            await self._intend(record)
+        record.approval_state = after.state.value
+        await self._intend(record)
         try:
             stored = await self._approvals.replace(before, after)
         except StoreUnavailable as error:
