@@ -68,8 +68,9 @@ class Sweep:
         self._faults: list[Exception] = []
 
     async def once(self) -> int:
-        """How many approvals took a step. Raises StoreUnavailable, TrailUnavailable: the rest waits for the next. A fault
-        in one approval keeps no other from its step; the first is raised when the rest is done."""
+        """How many approvals took a step. Raises StoreUnavailable, TrailUnavailable: the rest waits for the next.
+
+        A fault in one approval keeps no other from its step; the first is raised when the rest is done."""
         self._faults.clear()
         steps = await self._overdue()
         steps += await self._unescalated()
