@@ -96,7 +96,8 @@ class Smtp:
             if message is not None:
                 refused, _ = await client.send_message(message)
                 if refused:
-                    return Sent(error="recipients_refused")
+                    # Tried again, it would reach the others once more each time
+                    return Sent(error="some_recipients_refused", gone=True)
         return Sent(status=250)
 
 
@@ -125,6 +126,7 @@ def _word(error: Exception) -> str:
         if isinstance(cause, ssl.SSLError):
             return "tls_failed"
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, aiosmtplib.SMTPNotSupported):
+    # The base class itself, and not one of its kinds, is raised where the relay offers no STARTTLS or no login
+    if type(error) in {aiosmtplib.SMTPException, aiosmtplib.SMTPNotSupported}:
         return "not_offered"
     return "connection_failed"
