@@ -55,7 +55,7 @@ JOIN pg_catalog.pg_depend AS s
 INDEXES = (
     _VISIBLE
     + """
-SELECT i.indrelid, i.indexrelid, x.relname::text, i.indisunique, i.indisprimary,
+SELECT i.indrelid, i.indexrelid, x.relname::text, i.indisunique OR i.indisexclusion, i.indisprimary,
        pg_catalog.string_to_array(i.indkey::text, ' ')::int4[], i.indexprs IS NOT NULL OR i.indpred IS NOT NULL,
        COALESCE(i.indexprs::text LIKE '%:varattno 0 %', false) OR COALESCE(i.indpred::text LIKE '%:varattno 0 %', false)
 FROM visible AS v

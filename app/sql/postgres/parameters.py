@@ -104,4 +104,4 @@ def _assigned(path: Sequence[str | int]) -> bool:
         return len(path) == 9
     if path[3:6] != ["insert_stmt", "select_stmt", "select_stmt"]:
         return False
-    return len(path) == 11 and path[6] in ("target_list", "values_lists")
+    return (path[6:7] == ["target_list"] and len(path) == 11) or (path[6:7] == ["values_lists"] and len(path) == 12)
