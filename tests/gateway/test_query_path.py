@@ -9,20 +9,15 @@ from typing import Any
 import pytest
 
 from app.approval.approval import Approval
-from app.approval.digest import pending
 from app.gateway.answer import Answer
 from app.gateway.connections import Catalogs, Connection
-from app.gateway.cursor import Cursors
 from app.gateway.errors import IdempotencyMismatch, InvalidRequest, Overloaded, Refused
-from app.gateway.parameters import Binder
-from app.gateway.planning import Plan, Planner
-from app.gateway.query import Query, QueryCommand
-from app.gateway.record import Record, rule_ids
+from app.gateway.planning import Planner
+from app.gateway.query import QueryCommand
+from app.gateway.record import Record
 from app.gateway.rows import exact
-from app.policy.caller import Caller
 from app.policy.connections import ConnectionKind
 from app.policy.load import load
-from app.secrets.mask_keys import NoMaskKeys
 from app.sql.guards import GUARDS
 from connectors.contract import (
     Catalog,
@@ -34,7 +29,11 @@ from connectors.contract import (
     Runnable,
     Table,
     TableKind,
+    WriteLimits,
+    WriteOutcome,
+    WriteRunnable,
 )
+from tests.gateway.execution_fakes import MemoryHeld, MemoryKeys, Outages, Store, use_cases
 from tests.gateway.fakes import caller
 
 MODEL = (Path(__file__).parents[2] / "policies" / "model.conf").read_bytes()
@@ -104,22 +103,14 @@ class Connector:
         sink([(1,)])
         return ReadOutcome(columns=columns, row_count=1)
 
+    async def write(
+        self, statement: WriteRunnable, limits: WriteLimits, sink: Any, on_columns: Any = None
+    ) -> WriteOutcome:
+        assert limits.dry_run
+        return WriteOutcome(affected=1)
+
     async def estimate(self, statement: Runnable, timeout_s: float) -> int | None:
         return self.estimates
-
-
-class Store:
-    def __init__(self) -> None:
-        self.kept: dict[str, Approval] = {}
-        self.slow: asyncio.Event | None = None
-
-    async def create(self, approval: Approval) -> None:
-        self.kept[approval.approval_id] = approval
-        if self.slow is not None:
-            await self.slow.wait()
-
-    async def get(self, approval_id: str) -> Approval | None:
-        return self.kept.get(approval_id)
 
 
 class Heavy:
@@ -134,10 +125,11 @@ class Heavy:
 
 
 class Site:
+    """`ask` gives the answer's document, or why it was refused."""
+
     def __init__(self, rules: str = RULES, data: bytes = DATA) -> None:
-        self.connector, self.store, self.heavy, self.policies = Connector(), Store(), Heavy(), Policies(rules, data)
-        self.intents: list[Record] = []
-        self._made = 0
+        self.connector, self.outages, self.heavy, self.policies = Connector(), Outages(), Heavy(), Policies(rules, data)
+        self.store, self.intents = SlowStore(self.outages), list[Record]()
         any_connector: Any = self.connector
         any_heavy: Any = self.heavy
         connections = {
@@ -152,51 +144,25 @@ class Site:
                 timeout_s=5,
             )
         }
-        catalogs = Catalogs(connections, lambda _name, _catalog: None)
-        self.planner = Planner(catalogs=catalogs, heavy=any_heavy)
+        self.planner = Planner(catalogs=Catalogs(connections, lambda _name, _catalog: None), heavy=any_heavy)
         any_policies: Any = self.policies
-        any_store: Any = self.store
-        self.query = Query(
+        self.query, self.explaining, _ = use_cases(
             connections=connections,
-            policies=any_policies,
             planner=self.planner,
-            catalogs=catalogs,
-            binder=Binder(NoMaskKeys()),
-            cursors=Cursors(b"k" * 32),
-            approvals=any_store,
-            new_approval=self._approval,
-            now=lambda: 1_000.0,
-            public_url="https://gate.test",
-            refresh_soon=lambda _connection: None,
+            policies=any_policies,
+            store=self.store,
+            held=MemoryHeld(self.outages),
+            keys=MemoryKeys(self.outages),
             intend=self._intend,
         )
 
     async def _intend(self, record: Record) -> None:
         self.intents.append(record)
 
-    def _approval(self, who: Caller, command: QueryCommand, plan: Plan, now: float) -> Approval:
-        self._made += 1
-        return pending(
-            random=self._made.to_bytes(16, "big"),
-            created_at="2026-01-01T00:00:00Z",
-            expires_at="2026-01-02T00:00:00Z",
-            caller=who,
-            connection=command.connection,
-            action=plan.action.value,
-            resources=plan.resources,
-            reasons=rule_ids(plan.decision.rules),
-            statement=command.sql,
-            params=command.params,
-            unmask=command.unmask,
-            purpose=command.purpose,
-            policy_version=plan.policy_version,
-        )
-
     async def ask(self, who: str, sql: str, *, explain: bool = False, **more: Any) -> Any:
-        """The answer's document, or why it was refused."""
         record = Record(operation="query_sql", method="POST", path="/", trace_id="0", started=0.0)
         command = QueryCommand(connection="shop", sql=sql, params=more.pop("params", {}), **more)
-        use = self.query.explain if explain else self.query.run
+        use = self.explaining.explain if explain else self.query.run
         try:
             answer: Answer = await use(caller(who), command, record)
         except Refused as refused:
@@ -294,18 +260,29 @@ async def test_an_unmask_nobody_allows_is_refused_however_the_label_is_called() 
     assert repr(real).replace("pii.email", "zzz.zzzzz") == repr(made_up)
 
 
+class SlowStore(Store):
+    """`create` takes effect, and then takes its time."""
+
+    slow: asyncio.Event | None = None
+
+    async def create(self, approval: Approval) -> None:
+        await super().create(approval)
+        if self.slow is not None:
+            await self.slow.wait()
+
+
 async def test_one_wish_is_asked_once_even_when_its_client_left_while_it_was_stored() -> None:
     site = Site()
     site.store.slow = asyncio.Event()
     asking = asyncio.create_task(site.ask("ana", "DELETE FROM t2", idempotency_key="k"))
-    while not site.store.kept:
+    while not site.store.all:
         await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     site.store.slow = None
     again = await site.ask("ana", "DELETE FROM t2", idempotency_key="k")
-    assert list(site.store.kept) == [again["approval_id"]]
+    assert [each.approval_id for each in site.store.all] == [again["approval_id"]]
     other = await site.ask("dee", "SELECT id FROM t2", idempotency_key="k")
     assert other["status"] == "completed"
     for more in ({"max_rows": 5}, {"purpose": "x"}, {"params": {"a": 1}}, {"cursor": "x"}, {"unmask": ("a.b",)}):
@@ -317,7 +294,7 @@ async def test_what_no_human_would_read_is_not_put_before_one() -> None:
     site = Site()
     refused = await site.ask("ana", "DELETE FROM t2 WHERE id IN (:a)", params={"a": "x" * 20_000})
     assert refused[0] == InvalidRequest.__name__
-    assert not site.store.kept
+    assert not site.store.all
     assert not site.intents
 
 
