@@ -164,7 +164,7 @@ class _Writing:
         if statement.ddl:
             await session.protocol.bind_execute(prepared.state, args, "", 0, True, self._left())
             return
-        if not prepared.columns or (len(prepared.columns) > 1) > statement.returning:
+        if not prepared.columns:
             raise ConnectorError(Failure.REFUSED_BY_WALL)
         try:
             batch = await self._first(session, prepared, args)

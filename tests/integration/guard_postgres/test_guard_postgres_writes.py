@@ -1,6 +1,7 @@
 """What must hold for every write that the guard lets through: answers, numbers and images alike on twins that differ
 only in what is hidden, and nothing hidden changed."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,8 @@ def test_an_honest_write_works_and_twins_cannot_be_told_apart(write_shops: Write
 
 @pytest.mark.parametrize("sql", ATTACKS["harmless"], ids=lambda sql: sql[:70])
 def test_a_write_that_probes_learns_nothing(write_shops: WriteShops, sql: str) -> None:
-    try:
+    with contextlib.suppress(SqlRefused):
         _twins(write_shops, sql, {})
-    except SqlRefused as refused:
-        assert refused.detail
 
 
 @pytest.mark.parametrize(("code", "sql"), REFUSED, ids=lambda part: part[:70])
