@@ -128,7 +128,7 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
     use_cases = _use_cases(parts, customs, public_url, waiting)
     door = Door(
         customs=customs,
-        endpoints=[endpoint for endpoint in ENDPOINTS if endpoint.name in use_cases],
+        endpoints=ENDPOINTS,
         use_cases=use_cases,
         entrance=_entrance(settings),
         trace=_trace,

@@ -132,7 +132,15 @@ class QueryAnswer(BaseModel):
     session_id: str | None = None
     policy_version: str
     retry_after_seconds: Annotated[int | None, Field(description="When to look again, while pending.")] = None
+    affected_rows: Annotated[
+        int | None, Field(description="Of a write: rows that it touched, or would have touched in a dry run.")
+    ] = None
+    dry_run: Annotated[bool, Field(description="It ran in a transaction that was rolled back: nothing changed.")] = (
+        False
+    )
     notice: Annotated[str | None, Field(description="What happened and what to do next, in a sentence.")] = None
+    state: Annotated[str | None, Field(description="Of the approval, while it is pending.")] = None
+    expires_at: Annotated[str | None, Field(description="Until when people can decide.")] = None
     receipt: Receipt
 
 
@@ -145,6 +153,29 @@ class RuleOut(BaseModel):
     effect: Literal["allow", "deny", "approve"]
     when: str | None = None
     side: Annotated[str, Field(description="Whom the rule matched: principal or actor.")]
+
+
+class AskedRequirement(BaseModel):
+    approvers: Annotated[list[str], Field(description="Policy subjects; empty: whoever policy lets decide.")]
+    quorum: int
+    escalate_after_seconds: int | None = None
+    escalate_to: list[str]
+
+
+class AskedGrant(BaseModel):
+    kind: Literal["once", "window"]
+    duration_seconds: int | None = None
+    max_uses: int | None = None
+    max_rows: int | None = None
+
+
+class AskedTerms(BaseModel):
+    """On which terms people may say yes."""
+
+    requirements: list[AskedRequirement]
+    expires_in_seconds: int
+    grant: AskedGrant
+    preview: Annotated[bool, Field(description="The outcome is worked out before people are asked.")]
 
 
 class ExplainAnswer(BaseModel):
@@ -160,6 +191,7 @@ class ExplainAnswer(BaseModel):
         int | None,
         Field(description="The planner's estimate; null where it would tell of rows or values hidden from you."),
     ] = None
+    approval: Annotated[AskedTerms | None, Field(description="Set when a human has to approve first.")] = None
     code: str | None = None
     detail: str | None = None
     suggestion: Annotated[str | None, Field(description="What to change to be allowed.")] = None

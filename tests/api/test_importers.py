@@ -16,7 +16,7 @@ from tests.running import Running
 
 NAMES = {
     "get_identity", "list_connections", "describe_connection", "query_sql", "explain_sql", "list_approvals",
-    "get_approval",
+    "get_approval", "execute_approval", "cancel_approval",
 }  # fmt: skip
 ASKED = {
     "sql": "SELECT id, email FROM customers WHERE region = :r ORDER BY id LIMIT 2",
