@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select
@@ -28,6 +29,9 @@ class HeldStore:
         chunks = await asyncio.to_thread(self._sealed, approval_id, pieces, expires_at)
         with translated():
             async with self._writes.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    # Two that replace each other do it in turn; SQLite has one writer at a time anyway
+                    await connection.execute(select(func.pg_advisory_xact_lock(_lock_of(approval_id))))
                 await connection.execute(delete(held_results).where(held_results.c.approval_id == approval_id))
                 for chunk in chunks:
                     await connection.execute(insert(held_results).values(chunk))
@@ -71,7 +75,7 @@ class HeldStore:
                 {
                     "approval_id": approval_id,
                     "number": number,
-                    "count": len(parts),
+                    "chunks": len(parts),
                     "held_id": held_id,
                     "nonce": nonce,
                     "body": body,
@@ -85,6 +89,8 @@ class HeldStore:
             return None
         held_id, parts = chunks[0].held_id, []
         for number, chunk in enumerate(chunks):
+            if chunk.chunks != len(chunks):
+                return None
             # The place says how many there are and which this one is: a chunk that is missing, moved, or of another
             # result under the same id opens nowhere
             part = self._seal.open(chunk.nonce, chunk.body, _place(approval_id, number, len(chunks), held_id))
@@ -92,6 +98,10 @@ class HeldStore:
                 return None
             parts.append(part)
         return b"".join(parts)
+
+
+def _lock_of(approval_id: str) -> int:
+    return int.from_bytes(sha256(b"held" + approval_id.encode()).digest()[:8], "big", signed=True)
 
 
 def _place(approval_id: str, number: int, count: int, held_id: bytes) -> Sequence[bytes]:

@@ -164,6 +164,15 @@ class TestNobodyDecidesTheirOwn:
     def test_the_agents_of_the_request_neither_decide_nor_carry_the_yes_of_somebody_else(self, agent: Person) -> None:
         assert code_of(yes, asked(terms(), by=HUB), agent) == "approval_self_decision"
 
+    def test_an_agent_in_the_middle_of_the_chain_is_one_of_them(self) -> None:
+        long = person("ana", client="edge", chain=("sales-agent", "planner", "hub"))
+        for carrier in (
+            person("max", "dba", client="cli", chain=("planner",)),
+            person("max", "dba", client="planner"),
+            person("planner", "dba", client="cli"),
+        ):
+            assert code_of(yes, asked(terms(), by=long), carrier) == "approval_self_decision"
+
     def test_another_person_through_the_same_ordinary_client_may(self) -> None:
         assert yes(asked(terms(), by=person("ana", client="console")), MAX).state is State.APPROVED
 
@@ -229,6 +238,7 @@ class TestTime:
 
     def test_one_use_is_to_begin_before_the_request_expires(self) -> None:
         assert approved().usable_until == at(3600)
+        assert approved(grant=Grant(duration_s=5)).usable_until == at(3600)
         assert begin(approved(), ANA, at=at(3599)).state is State.EXECUTING
         assert code_of(begin, approved(), ANA, at=at(3600)) == "approval_expired"
 
@@ -293,6 +303,8 @@ class TestUses:
         assert code_of(begin, approved(by=HUB), twisted, at=at(2)) == "approval_not_requester"
         same_actor = replace(HUB, actor_chain=("sales-agent",))
         assert code_of(begin, approved(by=HUB), same_actor, at=at(2)) == "approval_not_requester"
+        other_client = replace(HUB, client="edge")
+        assert code_of(begin, approved(by=HUB), other_client, at=at(2)) == "approval_not_requester"
         assert begin(approved(by=HUB), HUB, at=at(2)).state is State.EXECUTING
 
     def test_nothing_runs_before_it_is_approved(self) -> None:
@@ -332,6 +344,12 @@ class TestUses:
             assert window.history[-1].happening is (Happening.USED if use < 3 else Happening.EXECUTED)
         assert (window.state, uses_left(window), rows_left(window)) == (State.EXECUTED, 0, 97)
         assert code_of(begin, window, ANA, at=at(9)) == "approval_already_executed"
+
+    def test_nothing_begins_when_no_use_or_no_row_is_left(self) -> None:
+        window = approved(grant=WINDOW)
+        assert code_of(begin, replace(window, uses=3), ANA, at=at(2)) == "approval_already_executed"
+        assert code_of(begin, replace(window, rows_used=100), ANA, at=at(2)) == "approval_already_executed"
+        assert code_of(begin, replace(approved(), uses=1), ANA, at=at(2)) == "approval_already_executed"
 
     def test_a_window_counts_rows(self) -> None:
         window = finish(running(grant=WINDOW), at=at(3), rows=60, detail={})

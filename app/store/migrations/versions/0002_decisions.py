@@ -47,12 +47,12 @@ def upgrade() -> None:
         "held_results",
         sa.Column("approval_id", sa.Text, primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("count", sa.Integer, nullable=False),
+        sa.Column("chunks", sa.Integer, nullable=False),
         sa.Column("held_id", sa.LargeBinary, nullable=False),
         sa.Column("nonce", sa.LargeBinary, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("expires_at", sa.Text, nullable=False),
-        sa.CheckConstraint("number >= 0 AND number < count", name=op.f("ck_held_results_number")),
+        sa.CheckConstraint("number >= 0 AND number < chunks", name=op.f("ck_held_results_number")),
         sa.CheckConstraint("length(nonce) = 12", name=op.f("ck_held_results_nonce")),
     )
     op.create_index(op.f("ix_held_results_expires_at"), "held_results", ["expires_at"])
