@@ -167,12 +167,14 @@ class Asking:
                 # Before it is stored: a client that leaves while it is stored must find it when it comes back.
                 await self._keys.keep(ticket, answer)
             await self._approvals.create(approval)
-        except StoreUnavailable as error:
+        except BaseException as error:
             if preview.held is not None:
                 self._background(until_stored(lambda: self._tidy(approval.approval_id), self._sleep))
-            raise ApprovalsUnavailable(
-                "The request needs an approval, which cannot be stored right now: retry later.", retry_after_s=5
-            ) from error
+            if isinstance(error, StoreUnavailable):
+                raise ApprovalsUnavailable(
+                    "The request needs an approval, which cannot be stored right now: retry later.", retry_after_s=5
+                ) from error
+            raise
 
     async def _tidy(self, approval_id: str) -> None:
         """Nothing is held for an approval that never came to be; whether it did is for the store to say."""

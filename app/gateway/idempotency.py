@@ -27,6 +27,8 @@ LIFETIME_S = 24 * 3600
 MAX_KEPT_BYTES = 1024 * 1024
 """A longer answer is kept without its rows."""
 
+_NOBODYS = ""
+
 
 @dataclass(slots=True)
 class Remembered:
@@ -49,13 +51,17 @@ class IdempotencyKeys:
         if found is None:
             found = Remembered(digest=digest, running=False)
             self._seen.put(scope, found)
-        elif found.digest != digest:
+        elif found.digest not in (digest, _NOBODYS):
             raise _mismatch()
         elif found.running:
             raise _in_flight()
-        found.running = True
+        found.digest, found.running = digest, True
         try:
             yield
+        except IdempotencyMismatch:
+            # The store knows the key of another request: this one has no claim to it.
+            found.digest = _NOBODYS
+            raise
         finally:
             found.running = False
 
