@@ -71,17 +71,19 @@ def cut(text: str, most: int) -> str:
 
 
 def folded(text: str, width: int) -> Iterator[str]:
-    """A visible text in pieces of at most `width` columns, so that no terminal folds it to column 0 itself."""
-    piece: list[str] = []
-    used = 0
-    for char in text:
+    """A visible text in pieces of at most `width` columns, so that no terminal folds it to column 0 itself; behind a
+    blank, where one is near. Together the pieces are the text."""
+    start, used, blank = 0, 0, 0
+    for at, char in enumerate(text):
         columns = _columns(char)
-        if used + columns > width and piece:
-            yield "".join(piece)
-            piece, used = [], 0
-        piece.append(char)
+        if used + columns > width and at > start:
+            end = blank if blank > start + (at - start) // 2 else at
+            yield text[start:end]
+            start, used = end, columns_of(text[end:at])
+        if char == " ":
+            blank = at + 1
         used += columns
-    yield "".join(piece)
+    yield text[start:]
 
 
 def guttered(text: str, *, mark: str, width: int) -> Iterator[str]:
