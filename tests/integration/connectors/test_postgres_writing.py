@@ -1,4 +1,4 @@
-"""What happens to writes when backends die, connections are cut at the commit, others write too, and rights are missing.
+"""Writes when backends die, connections are cut at the commit, others write the same rows, and rights are missing.
 
 One rule holds throughout: CancelledError and ConnectorError mean that nothing was changed, a return means that it was;
 OUTCOME_UNKNOWN alone leaves it open.
@@ -248,8 +248,8 @@ async def test_sessions_that_died_while_idle_are_replaced_unnoticed(server: Post
 
 async def test_parallel_writers_of_the_same_rows_lose_no_update(server: PostgresServer) -> None:
     sql = (
-        "WITH w AS (UPDATE public.counter AS x SET n = k.v FROM (SELECT b.ctid AS i, n + 1 AS v FROM public.counter AS b"
-        " WHERE id = 299) AS k WHERE x.ctid = k.i RETURNING true AS ok, n) SELECT w.ok, w.n FROM w"
+        "WITH w AS (UPDATE public.counter AS x SET n = k.v FROM"
+        " (SELECT b.ctid AS i, n + 1 AS v FROM public.counter AS b WHERE id = 299) AS k WHERE x.ctid = k.i RETURNING true AS ok, n) SELECT w.ok, w.n FROM w"
     )
     async with opened(server.dsn("writer", "writer", "shop"), pool_max=8) as made, administrator(server) as admin:
         sinks = [Collected() for _ in range(40)]
@@ -259,7 +259,7 @@ async def test_parallel_writers_of_the_same_rows_lose_no_update(server: Postgres
         assert await admin.fetchval("SELECT n FROM counter WHERE id = 299") == 40
 
 
-async def test_a_conflict_after_rows_were_handed_out_is_retryable_and_changed_nothing(server: PostgresServer) -> None:
+async def test_a_row_that_somebody_changed_meanwhile_is_read_anew(server: PostgresServer) -> None:
     async with opened(server.dsn("writer", "writer", "shop")) as made, administrator(server) as admin:
         transaction = admin.transaction()
         await transaction.start()
@@ -327,6 +327,6 @@ async def test_wide_rows_come_in_small_batches_and_all_are_counted(server: Postg
         outcome = await write(made, sql, limits=WriteLimits(read=replace(GENEROUS, max_bytes=3_000_000)), sink=sink)
         assert (outcome.affected, outcome.stopped) == (320, Stopped.BYTES)
         assert sink.bytes < 3_300_000
-        error = await refused(made, "UPDATE public.wide SET v = repeat('y', 5000000) RETURNING true, v")
+        error = await refused(made, "UPDATE public.wide SET v = repeat('y', 5000000) WHERE id < 3 RETURNING true, v")
         assert error.failure is Failure.VALUE_TOO_LARGE
         assert (await write(made, "DELETE FROM public.wide WHERE v NOT LIKE 'y%' RETURNING true")).affected == 320
