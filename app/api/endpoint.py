@@ -10,9 +10,11 @@ from app.api.reading import QueryString
 
 AGENTS_TAG = "agents"
 APPROVERS_TAG = "approvers"
+OPERATORS_TAG = "operators"
 TAGS = {
     AGENTS_TAG: "What an agent needs: who it is, what it may see, its statements and its approvals.",
     APPROVERS_TAG: "What people need who decide: what is held, the decision, taking it back, following along.",
+    OPERATORS_TAG: "What those need who run the gateway: what became of notifications.",
 }
 QUERY_SCOPE = "douane:query"
 APPROVALS_SCOPE = "douane:approvals"

@@ -20,6 +20,7 @@ async def main(url: str, port: int, lease_s: float) -> None:
         made = postman(
             approvals, DeliveryStore(approvals.engine), courier({"ops": port}), {"ops": EVENTS}, lease_s=lease_s
         )
+        print("ready", flush=True)
         await DeliveryJob(made, poll_s=0.1, store_away_s=0.3).run()
 
 
