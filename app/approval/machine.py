@@ -16,6 +16,7 @@ from typing import Any
 from app.approval import objections
 from app.approval.approval import Approval, Happening, State, Step
 from app.approval.digest import check_digest, digest_of
+from app.approval.grants import deadline, rows_left, usable_again, usable_until_of, used_up, uses_left
 from app.approval.objections import Objection
 from app.approval.people import (
     COUNTS_FOR,
@@ -30,7 +31,7 @@ from app.approval.people import (
     since_opened,
     votes,
 )
-from app.approval.terms import Grant, GrantKind
+from app.approval.terms import GrantKind
 from app.approval.times import instant, plus, reached
 
 __all__ = [
@@ -90,7 +91,7 @@ def may_revoke(approval: Approval, by: Person, *, at: str) -> Objection | None:
         return objections.not_approver()
     match approval.state:
         case State.APPROVED:
-            return objections.expired() if reached(_usable_until(approval), at) else None
+            return objections.expired() if reached(usable_until_of(approval), at) else None
         case State.EXECUTING if approval.terms.grant.kind is GrantKind.WINDOW and not revocation_wanted(approval):
             return None
         case State.EXECUTING if revocation_wanted(approval):
@@ -108,7 +109,7 @@ def approve(approval: Approval, by: Person, *, at: str, reason: str | None) -> A
     vote = {**_whence(by), COUNTS_FOR: sorted(counts_for)}
     if not quorate(approval, {**votes(approval), bare(by.principal): counts_for}):
         return _after(approval, Happening.VOTED, at, State.PENDING, by=by, reason=reason, detail=vote)
-    usable_until = _deadline(approval, at)
+    usable_until = deadline(approval, at)
     return _after(
         replace(approval, usable_until=usable_until),
         Happening.APPROVED, at, State.APPROVED, by=by, reason=reason, detail={**vote, "usable_until": usable_until},
@@ -127,7 +128,7 @@ def cancel(approval: Approval, by: Person, *, at: str, reason: str | None) -> Ap
     match approval.state:
         case State.PENDING if reached(approval.expires_at, at):
             raise objections.expired()
-        case State.APPROVED if reached(_usable_until(approval), at):
+        case State.APPROVED if reached(usable_until_of(approval), at):
             raise objections.expired()
         case State.PENDING | State.APPROVED:
             return _after(approval, Happening.CANCELLED, at, State.CANCELLED, by=by, reason=reason, detail=_whence(by))
@@ -159,7 +160,7 @@ def expire(approval: Approval, *, at: str) -> Approval:
         case State.PENDING:
             due = reached(approval.expires_at, at)
         case State.APPROVED:
-            due = reached(_usable_until(approval), at)
+            due = reached(usable_until_of(approval), at)
         case _:
             raise objections.not_pending(approval.state)
     if not due:
@@ -197,9 +198,9 @@ def begin(approval: Approval, by: Person, *, at: str) -> Approval:
         raise objections.expired()
     if approval.state is not State.APPROVED:
         raise objections.not_approved(approval.state)
-    if reached(_usable_until(approval), at):
+    if reached(usable_until_of(approval), at):
         raise objections.expired()
-    if _used_up(approval.terms.grant, approval.uses, approval.rows_used):
+    if used_up(approval):
         raise objections.used_up()
     if not check_digest(approval):
         raise objections.altered()
@@ -217,7 +218,7 @@ def finish(approval: Approval, *, at: str, rows: int, detail: Mapping[str, Any])
     said = {**detail, "use": done.uses, "rows": rows}
     if revocation_wanted(approval):
         return _after(done, Happening.EXECUTED, at, State.REVOKED, detail=said)
-    if _usable_again(done, at):
+    if usable_again(done, at):
         return _after(done, Happening.USED, at, State.APPROVED, detail=said)
     return _after(done, Happening.EXECUTED, at, State.EXECUTED, detail=said)
 
@@ -233,7 +234,7 @@ def fail(approval: Approval, *, at: str, code: str, outcome_known: bool = True) 
     state = State.FAILED
     if certain and revocation_wanted(approval):
         state = State.REVOKED
-    elif certain and _usable_again(over, at):
+    elif certain and usable_again(over, at):
         state = State.APPROVED
     return _after(over, Happening.FAILED, at, state, detail=said)
 
@@ -250,7 +251,7 @@ def reopen(
     rows stay counted. `reasons`: the rules that ask now; None: those of before."""
     if approval.state is not State.APPROVED:
         raise objections.not_approved(approval.state)
-    if reached(_usable_until(approval), at):
+    if reached(usable_until_of(approval), at):
         raise objections.expired()
     digest = digest_of(request)
     if digest_of(_asked(request)) != digest_of(_asked(approval.request)):
@@ -263,55 +264,11 @@ def reopen(
         digest=digest,
         usable_until=None,
     )
-    if _used_up(anew.terms.grant, anew.uses, anew.rows_used):
+    if used_up(anew):
         raise objections.used_up()
     anew = replace(anew, expires_at=plus(at, anew.terms.lifetime_s))
     said = {"difference": dict(difference), "digest_before": approval.digest}
     return _after(anew, Happening.REOPENED, at, State.PENDING, detail=said)
-
-
-def uses_left(approval: Approval) -> int | None:
-    """None: any number."""
-    granted = _granted_uses(approval.terms.grant)
-    return None if granted is None else max(0, granted - approval.uses)
-
-
-def rows_left(approval: Approval) -> int | None:
-    """None: any number."""
-    granted = approval.terms.grant.max_rows
-    return None if granted is None else max(0, granted - approval.rows_used)
-
-
-def _granted_uses(grant: Grant) -> int | None:
-    match grant.kind:
-        case GrantKind.ONCE:
-            return 1
-        case GrantKind.WINDOW:
-            return grant.max_uses
-
-
-def _used_up(grant: Grant, uses: int, rows_used: int) -> bool:
-    granted = _granted_uses(grant)
-    return (granted is not None and uses >= granted) or (grant.max_rows is not None and rows_used >= grant.max_rows)
-
-
-def _usable_again(approval: Approval, at: str) -> bool:
-    return not _used_up(approval.terms.grant, approval.uses, approval.rows_used) and not reached(
-        _usable_until(approval), at
-    )
-
-
-def _deadline(approval: Approval, at: str) -> str:
-    grant = approval.terms.grant
-    if grant.kind is GrantKind.ONCE or grant.duration_s is None:
-        return approval.expires_at
-    return plus(at, grant.duration_s)
-
-
-def _usable_until(approval: Approval) -> str:
-    if approval.usable_until is None:
-        raise ValueError("an approved approval has a deadline")
-    return approval.usable_until
 
 
 def _asked(request: Mapping[str, Any]) -> dict[str, Any]:

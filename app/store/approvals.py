@@ -8,17 +8,18 @@ from typing import Any, Self, TypeVar
 import structlog
 from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.approval.approval import Approval, State, Step
 from app.approval.machine import is_over
 from app.ports import Change
 from app.store.approval_rows import Unreadable, approval_of, document_of, row_of, step_of
 from app.store.database import open_engine, translated
+from app.store.feed import publish
 from app.store.schema import approval_changes, approvals
 
-_FEED_LOCK = 0x446F75616E66  # any constant of ours, other than that of the migrations
 _MANY_IDS = 10_000
+_LASTING = ("approval_id", "created_at", "issuer", "principal", "actor", "connection", "action")
 
 _Item = TypeVar("_Item")
 
@@ -47,7 +48,7 @@ class ApprovalStore:
         with _checked(), translated():
             async with self._writes.begin() as connection:
                 await connection.execute(insert(approvals).values(row_of(approval)))
-                await _publish(connection, approval.approval_id, approval.history)
+                await publish(connection, approval.approval_id, approval.history)
 
     async def get(self, approval_id: str) -> Approval | None:
         if "\x00" in approval_id:  # PostgreSQL has no such text, hence no such approval
@@ -78,7 +79,7 @@ class ApprovalStore:
     async def replace(self, before: Approval, after: Approval) -> bool:
         """Compare-and-set on `before.version`; the new steps go into the feed with it. Raises ApprovalRejected for an
         `after` that is no next step of what is stored, StoreUnavailable."""
-        if (before.approval_id, before.created_at) != (after.approval_id, after.created_at):
+        if any(getattr(before, name) != getattr(after, name) for name in _LASTING):
             raise ApprovalRejected("an approval becomes no other one")
         row = row_of(after) | {"version": before.version + 1}
         same = (approvals.c.approval_id == before.approval_id, approvals.c.version == before.version)
@@ -95,7 +96,7 @@ class ApprovalStore:
                 )
                 if changed.rowcount != 1:
                     return False
-                await _publish(connection, after.approval_id, steps)
+                await publish(connection, after.approval_id, steps)
         return True
 
     async def versions(self, approval_ids: Sequence[str]) -> Mapping[str, int]:
@@ -186,24 +187,6 @@ class ApprovalStore:
                 break
             place = behind(rows[-1])
         return found
-
-
-async def _publish(connection: AsyncConnection, approval_id: str, steps: Sequence[Step]) -> None:
-    """Puts the steps into the feed, as the last thing that the transaction does.
-
-    A reader that saw number 7 never looks for 6 again, so 6 must be visible first. SQLite has one writer at a time;
-    PostgreSQL gives numbers out before the commit, and two transactions could become visible the other way round. The
-    lock is let go when the commit is visible, which makes the order of numbers that of commits. Whoever holds it waits
-    for no other lock.
-    """
-    if not steps:
-        return
-    if connection.dialect.name == "postgresql":
-        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_FEED_LOCK})")
-    for step in steps:
-        await connection.execute(
-            insert(approval_changes).values(approval_id=approval_id, step=json.dumps(document_of(step)))
-        )
 
 
 def _new_steps(state: str, history: str, after: Approval) -> Sequence[Step]:

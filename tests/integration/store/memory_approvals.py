@@ -8,6 +8,8 @@ from app.approval.machine import escalation_due, is_over
 from app.ports import Change
 from app.store.approvals import ApprovalRejected
 
+LASTING = ("approval_id", "created_at", "issuer", "principal", "actor", "connection", "action")
+
 
 class MemoryApprovals:
     def __init__(self) -> None:
@@ -35,6 +37,8 @@ class MemoryApprovals:
         return sorted(found, key=lambda a: (a.created_at, a.approval_id), reverse=True)[:size]
 
     async def replace(self, before: Approval, after: Approval) -> bool:
+        if any(getattr(before, name) != getattr(after, name) for name in LASTING):
+            raise ApprovalRejected("an approval becomes no other one")
         stored = self._by_id.get(before.approval_id)
         if stored is None or stored.version != before.version:
             return False

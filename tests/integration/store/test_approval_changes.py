@@ -84,6 +84,13 @@ class TestSteps:
         assert await store.get(made.approval_id) == yes
         assert len(await store.changes(0, 10)) == 2
 
+    @pytest.mark.parametrize("change", [{"principal": "eve"}, {"connection": "hr"}, {"created_at": at(2)}])
+    async def test_an_approval_becomes_no_other_one(self, store: Approvals, change: dict[str, str]) -> None:
+        made = await created(store, approval(1))
+        with pytest.raises(ApprovalRejected):
+            await store.replace(made, dataclasses.replace(approved(made), **change))
+        assert await store.get(made.approval_id) == made
+
     async def test_what_is_over_stays_over(self, store: Approvals) -> None:
         made = await created(store, approval(1))
         ended = await replaced(store, made, cancel(made, requester(made), at=at(2), reason=None))

@@ -10,11 +10,13 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from stored_approvals import WINDOW, approval, approved, begun
 
 from app.approval.approval import Approval, Happening, State, Step
 from app.ports import StoreUnavailable
 from app.store.approvals import ApprovalStore
+from app.store.feed import publish
 from tests.servers import PostgresServer
 
 HERE = Path(__file__).parent
@@ -141,6 +143,23 @@ async def test_a_reader_of_the_feed_misses_nothing_while_many_write(url: str) ->
         await reader
     assert len(seen) == steps
     assert seen == sorted(set(seen))
+
+
+async def test_a_step_gets_its_number_only_when_those_before_it_can_be_read(postgres: PostgresServer) -> None:
+    postgres.create_database("turns")
+    url = postgres.dsn(database="turns")
+    made = [approval(1), approval(2)]
+    waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    async with ApprovalStore.open(url) as store, store.engine.connect() as slow, store.engine.connect() as watch:
+        await publish(slow, made[0].approval_id, made[0].history)
+        quick = asyncio.create_task(store.create(made[1]))
+        while not quick.done() and not (await watch.execute(waits)).scalar():
+            await asyncio.sleep(0.01)
+        assert not quick.done(), "the second step could be read before the first"
+        assert await store.last_change() == 0
+        await slow.commit()
+        await quick
+        assert [change.approval_id for change in await store.changes(0, 10)] == [each.approval_id for each in made]
 
 
 async def test_a_server_that_dies_between_decision_and_use_loses_and_repeats_nothing(postgres: PostgresServer) -> None:
