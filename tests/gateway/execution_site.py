@@ -157,7 +157,8 @@ class Engine:
         count = 0
         if statement.returning:
             columns = (ResultColumn(name="id", type="integer"),)
-            on_columns(columns)
+            if on_columns is not None:
+                on_columns(columns)
             rows = [(number,) for number in range(min(self.touches, limits.read.max_rows))]
             sink(rows)
             count = len(rows)
