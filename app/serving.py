@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from math import ceil
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 import uvloop
@@ -14,7 +14,15 @@ import uvloop
 from app.api.door import AsgiApp
 from app.settings.model import Server
 
-OpenGateway = Callable[[], AbstractAsyncContextManager[AsgiApp]]
+
+class Gateway(Protocol):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    def drain(self) -> None:
+        """The server comes to an end: whoever waits for a human is to be answered now."""
+
+
+OpenGateway = Callable[[], AbstractAsyncContextManager[Gateway]]
 
 
 class StartRefused(Exception):  # noqa: N818
@@ -30,7 +38,8 @@ def run(opened: OpenGateway, host: str, port: int, drain_s: float, started: Call
 
     async def main() -> None:
         async with opened() as app:
-            server = _Server(uvicorn.Config(app, host=host, port=port, lifespan="off", **_options(drain_s)), started)
+            config = uvicorn.Config(app, host=host, port=port, lifespan="off", **_options(drain_s))
+            server = _Server(config, started, app.drain)
             # uvicorn re-raises the signal that stopped it: it must find a handler that lets us close in order.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: None)
@@ -61,7 +70,7 @@ def run_workers(factory: str, server: Server, drain_s: float) -> None:
 def with_lifespan(opened: OpenGateway) -> AsgiApp:
     """An ASGI application that opens its gateway at startup and closes it at shutdown."""
     stack = AsyncExitStack()
-    running: list[AsgiApp] = []
+    running: list[Gateway] = []
 
     async def root(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
@@ -74,6 +83,7 @@ def with_lifespan(opened: OpenGateway) -> AsgiApp:
             print("\n".join(refused.problems), file=sys.stderr)
             await send({"type": "lifespan.startup.failed", "message": "start refused"})
             return
+        _drain_on_signals(running[0].drain)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await stack.aclose()
@@ -83,14 +93,35 @@ def with_lifespan(opened: OpenGateway) -> AsgiApp:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[], None], on_draining: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._on_draining = on_draining
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_started()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._on_draining()
+        await super().shutdown(sockets)
+
+
+def _drain_on_signals(drain: Callable[[], None]) -> None:
+    """A worker's server is uvicorn's own: it tells its application only when all requests are over."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def drained(taken: int, frame: Any, before: Any = before) -> None:
+            loop.call_soon_threadsafe(drain)
+            if callable(before):
+                before(taken, frame)
+
+        signal.signal(number, drained)
 
 
 def _options(drain_s: float) -> dict[str, Any]:

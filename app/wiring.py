@@ -73,7 +73,7 @@ class DemoParts:
 
 
 @asynccontextmanager
-async def gateway(settings: Settings, demo_parts: DemoParts | None = None) -> AsyncIterator[AsgiApp]:
+async def gateway(settings: Settings, demo_parts: DemoParts | None = None) -> AsyncIterator[Door]:
     """Everything wired and open; closing drains the audit log last. Raises StartRefused."""
     try:
         async with open_parts(settings, None if demo_parts is None else demo_parts.identity) as parts:
