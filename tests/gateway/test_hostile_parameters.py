@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from app.api.reading import MAX_DEPTH, query_command
-from app.approval.approval import Approval
 from app.approval.digest import pending
 from app.gateway.approvals import ApprovalDesk, GetApproval, ListApprovals
+from app.gateway.bulletin import Bulletin
 from app.gateway.cursor import Cursors
 from app.gateway.errors import InvalidRequest
 from app.gateway.parameters import Binder, json_type
 from app.gateway.record import Record
-from app.policy.decision import Deny
 from app.secrets.mask_keys import NoMaskKeys
 from app.sql.statement import JsonType, ParamBind
+from tests.gateway.approval_fakes import MemoryApprovals, MemoryHeld, Policy, register
 from tests.gateway.fakes import caller
 
 HEADERS = {b"content-type": b"application/json"}
@@ -61,37 +61,11 @@ def test_a_list_has_the_type_of_its_items(items: list[Any], kind: JsonType) -> N
     assert json_type(items) is kind
 
 
-class _Store:
-    def __init__(self, *approvals: Approval) -> None:
-        self._approvals = approvals
-
-    async def create(self, approval: Approval) -> None:
-        raise AssertionError
-
-    async def get(self, approval_id: str) -> Approval | None:
-        return next((a for a in self._approvals if a.approval_id == approval_id), None)
-
-    async def page(self, **_: Any) -> tuple[Approval, ...]:
-        return self._approvals
-
-
-class _Policies:
-    version = "v1"
-    broken = ()
-
-    @property
-    def current(self) -> Any:
-        return self
-
-    def decide(self, *_: Any) -> Deny:
-        return Deny(rules=(), reason="no")
-
-
 async def test_an_approval_with_integers_beyond_64_bits_does_not_break_the_list_it_is_in() -> None:
     approval = pending(
         random=b"\1" * 16,
-        created_at="2026-01-01T00:00:00Z",
-        expires_at="2026-01-02T00:00:00Z",
+        created_at="2026-01-01T00:00:00.000000Z",
+        expires_at="2026-01-02T00:00:00.000000Z",
         caller=caller(),
         connection="shop",
         action="delete",
@@ -103,13 +77,15 @@ async def test_an_approval_with_integers_beyond_64_bits_does_not_break_the_list_
         purpose=None,
         policy_version="v1",
     )
-    policies: Any = _Policies()
+    approvals = MemoryApprovals()
+    approvals.put(approval)
     desk = ApprovalDesk(
-        approvals=_Store(approval),
-        policies=policies,
+        register=register(approvals, Policy()),
+        approvals=approvals,
+        held=MemoryHeld(),
+        bulletin=Bulletin(approvals),
         cursors=Cursors(b"k" * 32),
         public_url="http://gateway.test",
-        now=lambda: 0.0,
     )
     record = Record(operation="list_approvals", method="GET", path="/v1/approvals", trace_id="0", started=0.0)
     listed = await desk.list_approvals(caller(), ListApprovals(limit=10), record)
