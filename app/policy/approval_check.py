@@ -4,19 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.approval.terms import Requirement, Terms
+from app.approval.terms import Terms
 from app.policy.approval_rules import ApprovalRules, Entry, most_specific
 from app.policy.decision import Action, Effect
 from app.policy.documents import Document, Path
 from app.policy.findings import Finding, Level
-from app.policy.people import DECIDED_AT, KnownPeople, People, united
+from app.policy.people import DECIDED_AT, KnownPeople
 from app.policy.places import ANY_ACTION
-from app.policy.resources import LABEL_PREFIX, overlap, surely_inside
+from app.policy.resources import LABEL_PREFIX, Width, overlap, surely_inside
 from app.policy.rules import RULES_FILE, Rule, Rules, label_is_known
 from app.policy.subjects import ANYBODY
 
-MAX_QUESTIONS = 2_000
-"""So many different approve rules are held against the terms: more would make a large policy slow to load."""
+MAX_EFFORT = 500_000
+"""In comparisons of an approve rule with terms; a rule with stars counts as MANY_STARS. More would make a large policy
+slow to load."""
+MANY_STARS = 100
 MAX_UNANSWERABLE = 100
 
 
@@ -62,7 +64,7 @@ def _too_few(approvals: ApprovalRules, document: Document, people: KnownPeople) 
         if written.keys().isdisjoint({"approvers", "quorum", "escalate"}):
             continue
         for requirement in terms_at.get(path, approvals.default).requirements:
-            pool = _pool(requirement, people)
+            pool = people.deciders_of(requirement)
             if pool and len(pool) < requirement.quorum:
                 what = f"a quorum of {requirement.quorum}, where policy.csv knows {len(pool)} who may decide"
                 yield _warning(document, (*path, "quorum"), what, f"at most {len(pool)}, or more approvers")
@@ -70,21 +72,22 @@ def _too_few(approvals: ApprovalRules, document: Document, people: KnownPeople) 
 
 def _unanswerable(approvals: ApprovalRules, rules: Rules, people: KnownPeople) -> Iterator[Finding]:
     every_terms = (approvals.default, *(entry.terms for entry in approvals.entries))
-    if all(_pool(requirement, people) is None for terms in every_terms for requirement in terms.requirements):
+    if all(people.deciders_of(requirement) is None for terms in every_terms for requirement in terms.requirements):
         return
     looked_at: set[tuple[str, str, str]] = set()
-    warned = 0
+    effort = warned = 0
     for rule in rules.rules:
         question = (rule.subject, rule.resource.text, rule.action)
         if rule.effect is not Effect.APPROVE or question in looked_at:
             continue
         looked_at.add(question)
+        effort += len(every_terms) * (1 if rule.resource.width is Width.LITERAL else MANY_STARS)
+        if effort > MAX_EFFORT or warned >= MAX_UNANSWERABLE:
+            return
         found = _stuck(approvals, rule, people)
         if found is not None:
             warned += 1
             yield found
-        if len(looked_at) >= MAX_QUESTIONS or warned >= MAX_UNANSWERABLE:
-            return
 
 
 def _stuck(approvals: ApprovalRules, rule: Rule, people: KnownPeople) -> Finding | None:
@@ -92,7 +95,7 @@ def _stuck(approvals: ApprovalRules, rule: Rule, people: KnownPeople) -> Finding
     requesters = people.with_subject(rule.subject) or frozenset()
     for terms in _met_by(approvals, rule):
         for requirement in terms.requirements:
-            pool = _pool(requirement, people)
+            pool = people.deciders_of(requirement)
             if pool is None:
                 continue
             alone = sorted(user for user in requesters if len(pool) - (user in pool) < requirement.quorum)
@@ -117,22 +120,18 @@ def _met_by(approvals: ApprovalRules, rule: Rule) -> list[Terms]:
     action = None if rule.action == ANY_ACTION else Action(rule.action)
     if text.startswith(LABEL_PREFIX):
         action = Action.UNMASK
+    literal = rule.resource.width is Width.LITERAL
     around: list[Entry] = []
     partly: list[Terms] = []
     for entry in approvals.entries:
         if action is not None and not entry.speaks_of(action):
             continue
-        if (entry.actions is None or action is not None) and surely_inside(text, entry.pattern):
+        inside = surely_inside(text, entry.pattern)
+        if inside and (entry.actions is None or action is not None):
             around.append(entry)
-        elif overlap(text, entry.pattern.text):
+        elif inside or (not literal and overlap(text, entry.pattern.text)):
             partly.append(entry.terms)
     return [*([entry.terms for entry in most_specific(around)] or [approvals.default]), *partly]
-
-
-def _pool(requirement: Requirement, people: KnownPeople) -> People:
-    if not requirement.approvers:
-        return people.deciders
-    return united(people.deciders_with(who) for who in (*requirement.approvers, *requirement.escalate_to))
 
 
 def _blocks(document: Document) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -163,13 +163,10 @@ def _place(
         findings.append(document.finding((*path, key), bad.what, bad.expected))
         return None
     possible = actions_at(text, connections)
-    wrong = [word for word in words if word != ANY_ACTION and Action(word) not in possible]
-    for word in wrong:
+    for word in [word for word in words if word != ANY_ACTION and Action(word) not in possible]:
         where = (*path, "action", words.index(word))
         expected = ", ".join((*sorted(possible), ANY_ACTION))
         findings.append(document.finding(where, f"{word} does not apply to {text}", expected))
-    if wrong:
-        return None
     return pattern, None if ANY_ACTION in words else frozenset(map(Action, words))
 
 

@@ -5,8 +5,10 @@ bring subjects of their own, and requests are decided without this.
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 
+from app.approval.terms import Requirement
 from app.policy.decision import Action, Effect
 from app.policy.index import RuleIndex
+from app.policy.places import ANY_ACTION
 from app.policy.rules import Rules
 from app.policy.subjects import ANYBODY
 
@@ -35,13 +37,10 @@ class KnownPeople:
                 self._members.setdefault(role, []).append(member)
         self.with_subject = lru_cache(maxsize=None)(self._with_subject)
         self.deciders_with = lru_cache(maxsize=None)(self._deciders_with)
+        self.deciders_of = lru_cache(maxsize=None)(self._deciders_of)
 
     def _with_subject(self, subject: str) -> People:
         """A role is counted as far as `g` lines give it to users, through roles of roles."""
-        if subject.startswith("user:"):
-            return frozenset({subject})
-        if subject.startswith("client:"):
-            return frozenset()
         members = self._members.get(subject, [])
         leaves = [name for name in (subject, *members) if name not in self._members]
         if subject == ANYBODY or any(leaf.startswith(("group:", "role:")) for leaf in leaves):
@@ -55,13 +54,21 @@ class KnownPeople:
             return None if self._may_decide(subject) else frozenset()
         return frozenset(user for user in people if self._may_decide(user))
 
+    def _deciders_of(self, requirement: Requirement) -> People:
+        """Those who may decide now or later; no name means everybody."""
+        if not requirement.approvers:
+            return self.everybody
+        return united(self.deciders_with(who) for who in (*requirement.approvers, *requirement.escalate_to))
+
     @cached_property
-    def deciders(self) -> People:
+    def everybody(self) -> People:
         """Everybody who may decide at all."""
         granted = {
             rule.subject
             for rule in self._rules.rules
-            if rule.effect is Effect.ALLOW and rule.action in (Action.DECIDE, "*") and rule.resource.covers(DECIDED_AT)
+            if rule.effect is Effect.ALLOW
+            and rule.action in (Action.DECIDE, ANY_ACTION)
+            and rule.resource.covers(DECIDED_AT)
         }
         return united(self.deciders_with(subject) for subject in granted)
 

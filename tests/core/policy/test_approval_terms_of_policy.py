@@ -131,6 +131,11 @@ def test_patterns_of_which_neither_lies_within_the_other_all_count(one: str, oth
     assert approvers(terms(ladder(one, other, "**"))) == [("user:n0",), ("user:n1",)]
 
 
+def test_two_spellings_of_one_pattern_count_both() -> None:
+    loaded = with_approvals(ladder("lake/**/**", "lake/*/**", "lake/**"))
+    assert approvers(loaded.terms([("lake/a/b", Action.PUT)])) == [("user:n0",), ("user:n1",)]
+
+
 def test_a_more_specific_rule_for_another_action_does_not_count() -> None:
     text = f"""\
 rules:

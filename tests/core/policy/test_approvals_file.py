@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from policy_samples import CONNECTIONS, UNHURRIED, policy_files
 
-from app.policy.approval_check import MAX_QUESTIONS, MAX_UNANSWERABLE
+from app.policy.approval_check import MANY_STARS, MAX_EFFORT, MAX_UNANSWERABLE
 from app.policy.findings import Finding, Level, PolicyBroken
 from app.policy.load import load
 from app.policy.loaded import LoadedPolicy
@@ -262,7 +262,19 @@ BY_DBA = "p, role:dba, shop/public.t, delete, approve,\n"
         ("", BY_DBA + DECIDES + "g, group:x, role:dba\n", []),
         ("default: {quorum: 2}", BY_DBA + DECIDES + "g, user:moe, role:dba\n", [5]),
         ("", "p, *, shop/public.t, delete, approve,\n" + DECIDES, []),
+        ("", BY_MAX + "p, *, douane/approvals, decide, allow,\n", []),
+        ("", "p, client:app, **, *, approve,\n" + DECIDES, []),
         ("default: {approvers: [user:max]}", BY_DBA + MANY, [5]),
+        (
+            "default: {approvers: [user:max]}\n" + rule("resource: lake/**\naction: put\napprovers: [user:moe]"),
+            "p, user:max, lake/x, *, approve,\n" + MANY,
+            [5],
+        ),
+        (
+            "default: {approvers: [user:max]}\n" + rule("label: pii.*\naction: unmask\napprovers: [user:moe]"),
+            "p, user:max, label:pii.email, *, approve,\n" + MANY,
+            [],
+        ),
         ("default: {approvers: [role:dba]}", BY_DBA + MANY, []),
         ("default: {approvers: ['*']}\n" + rule("resource: shop/public.*\napprovers: [user:max]"), BY_MAX + MANY, [5]),
         (rule("resource: shop/public.*\naction: update\napprovers: [user:max]"), BY_MAX + MANY, []),
@@ -298,10 +310,13 @@ def test_only_those_are_named_whose_requests_nobody_can_answer() -> None:
 
 
 def test_a_large_policy_is_looked_at_up_to_a_bound() -> None:
-    asking = "".join(f"p, role:a, shop/public.t{n}, delete, approve,\n" for n in range(MAX_QUESTIONS + 10))
-    assert len(warned("", asking)) == MAX_UNANSWERABLE
-    late = warned("", asking + BY_MAX + DECIDES)
-    assert late == []
+    def asking(count: int) -> str:
+        return "".join(f"p, role:a, shop/public.t{n}*, delete, approve,\n" for n in range(count))
+
+    assert len(warned("", asking(MAX_UNANSWERABLE + 10))) == MAX_UNANSWERABLE
+    most = MAX_EFFORT // MANY_STARS
+    assert len(warned("", asking(most - 1) + BY_MAX + DECIDES)) == 1
+    assert warned("", asking(most) + BY_MAX + DECIDES) == []
 
 
 @UNHURRIED
