@@ -1,6 +1,7 @@
 """Which terms an access gets from approvals.yaml, and what becomes of the terms of several."""
 
 import itertools
+import json
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from app.policy.approval_rules import strictest
 from app.policy.decision import Action, Allow, AskFirst, Deny
 from app.policy.load import load
 from app.policy.loaded import LoadedPolicy
+from connectors.contract import Column, TableKind
 
 RULES = """\
 p, client:app, **, *, allow,
@@ -323,3 +325,45 @@ def test_the_place_of_a_rule_in_the_file_never_matters(
     assert found(rules[1]) == found(rules[0])
     literal = [(who,) for pattern, who in rules[0] if pattern == ORDERS]
     assert not literal or approvers(found(rules[0])) == sorted(literal)
+
+
+LABELS = ["pii.email", "pii.phone", "hr.pay"]
+WORD = st.sampled_from([*LABELS, "allow", "mask", "deny"])
+EFFECT = st.sampled_from(["allow", "approve", "deny"])
+
+
+@UNHURRIED
+@given(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("a", "b", "c", "made"), WORD)),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("a", "b", "sum"), WORD)),
+    st.sampled_from(["allow", "mask", "deny"]),
+    st.fixed_dictionaries(dict.fromkeys(LABELS, EFFECT)),
+    st.sets(st.sampled_from(LABELS)),
+)
+def test_what_a_grant_shows_is_what_the_labels_that_wait_would_show_if_they_were_allowed(
+    base: dict[str, str], seen: dict[str, str], default: str, effects: dict[str, str], unmask: set[str]
+) -> None:
+    people = table("people", "a", "b", "c", Column(name="made", type="text", generated_from=("a", "c")))
+    view = table("v", "a", "b", "sum", kind=TableKind.VIEW, reads=("people.a", "people.b", "people.made"))
+    known = catalog(people, view)
+    data = json.dumps(
+        {"default": default, "tables": {"public.people": {"columns": base}, "public.v": {"columns": seen}}}
+    )
+
+    def loaded(found: dict[str, str]) -> LoadedPolicy:
+        lines = "".join(f"p, role:s, label:{label}, unmask, {effect},\n" for label, effect in found.items())
+        return with_approvals("", RULES + lines, data)
+
+    who = caller("role:s")
+    for each in (people, view):
+        asking = loaded(effects)
+        masked = asking.view(who, "shop", each, known, {}, unmask)
+        granted = asking.view(who, "shop", each, known, {}, unmask, granted=True)
+        waiting = masked.asked_labels
+        assert waiting == granted.asked_labels
+        assert set(waiting) <= {label for label in unmask if effects[label] == "approve"}
+        assert len(granted.asks) == len(waiting)
+        allowed = loaded({**effects, **dict.fromkeys(waiting, "allow")})
+        assert granted.columns == allowed.view(who, "shop", each, known, {}, ()).columns
+        refusing = loaded({label: "deny" if effect == "approve" else effect for label, effect in effects.items()})
+        assert masked.columns == refusing.view(who, "shop", each, known, {}, ()).columns
