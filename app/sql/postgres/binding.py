@@ -65,6 +65,11 @@ class Binding:
             return None
         return tuple(_output(origin) for _, origin in columns)
 
+    def surely_outputs(self, count: int) -> tuple[OutputColumn, ...]:
+        """Of RETURNING, whose columns are counted elsewhere: what is not known may be made of everything."""
+        found = self.outputs()
+        return found if found is not None and len(found) == count else (_output(self._all),) * count
+
     def names(self) -> tuple[str, ...] | None:
         """Names of the output columns, or None where one of them is not known."""
         columns = self._of_query(self._source.query) if self._source.query is not None else None

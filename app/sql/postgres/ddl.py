@@ -157,17 +157,16 @@ def rewrite_ddl(source: PgTree, views: Mapping[TableKey, TableView], catalog: Ca
             "then fill it with INSERT … SELECT.",
         )
     for key, columns in source.referenced:
-        _check_referenced(views[key], columns or catalog.tables[key].primary_key)
+        _check_referenced(views[key], columns, catalog.tables[key].primary_key)
     for key in defined.existing:
         view, table = views[key], catalog.tables[key]
-        if view.row_filter is not None and (defined.removes or defined.validates):
+        if view.row_filter is not None and (defined.removes or defined.validates or defined.renames):
             raise SqlRefused(
-                Refusal.CONSTRUCT, f"You do not see all rows of {table.name}: it can be neither emptied nor checked."
+                Refusal.CONSTRUCT,
+                f"You do not see all rows of {table.name}: it can be neither emptied, checked nor renamed in.",
             )
-        if defined.renames and (len(view.columns) < len(table.columns) or _obliged(view)):
-            raise SqlRefused(
-                Refusal.CONSTRUCT, f"{table.name} has rules that go by its name and columns. It cannot be renamed."
-            )
+        if defined.renames:
+            _check_renamed(defined.named, view)
         if defined.named:
             check_target(table)
         for name in defined.named:
@@ -178,16 +177,22 @@ def rewrite_ddl(source: PgTree, views: Mapping[TableKey, TableView], catalog: Ca
     return RewrittenWrite(sql=sql, binds=(), ddl=True)
 
 
-def _check_referenced(view: TableView, columns: tuple[str, ...]) -> None:
+def _check_referenced(view: TableView, columns: tuple[str, ...], key: tuple[str, ...]) -> None:
     """Whoever fills a table learns from its foreign keys which values there are."""
-    if view.row_filter is not None:
-        raise SqlRefused(Refusal.CONSTRUCT, f"You do not see all rows of {view.name}: no foreign key can point there.")
+    raw = {column.name for column in view.columns if column.mask is None}
+    if view.row_filter is not None or (not columns and not raw.issuperset(key)):
+        raise SqlRefused(Refusal.CONSTRUCT, f"You do not see all keys of {view.name}: no foreign key can point there.")
     for name in columns:
         check_named(name, view)
 
 
-def _obliged(view: TableView) -> bool:
-    return view.row_filter is not None or any(c.mask is not None or c.label is not None for c in view.columns)
+def _check_renamed(named: tuple[str, ...], view: TableView) -> None:
+    """Rules go by names: what is renamed must have none, and of a whole table that cannot be seen from here."""
+    if not named or any(column.name in named and column.label is not None for column in view.columns):
+        raise SqlRefused(
+            Refusal.CONSTRUCT,
+            "Rules go by the names of tables and of labelled columns. Have these renamed together with the policy.",
+        )
 
 
 def _created(message: Any, reader: Reader) -> Defined:

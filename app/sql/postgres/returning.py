@@ -7,7 +7,7 @@ from typing import Any
 from app.policy.decision import TableView
 from app.sql.postgres.binding import Binding
 from app.sql.postgres.quoting import identifier
-from app.sql.postgres.scope import Relation, Use, Written
+from app.sql.postgres.scope import Item, Joined, Relation, Use, Written
 from app.sql.postgres.tree import bare_parse
 from app.sql.statement import Refusal, SqlRefused
 
@@ -37,6 +37,9 @@ def carried(written: Written, view: TableView, binding: Binding) -> tuple[Carrie
         return ()
     if scope is not None and scope.joins:
         raise _unclear("RETURNING cannot name columns of a join that has an alias of its own.")
+    if scope is not None and any(output.star == () for output in written.returning.outputs):
+        for item in scope.items:
+            _check_plain(item)
     return tuple(Carried(alias=source.alias, columns=_names(source, binding)) for source in sources)
 
 
@@ -73,6 +76,15 @@ def _expanded(star: tuple[str, ...], relations: Sequence[Carried]) -> list[Retur
 def column_node(alias: str, name: str) -> Any:
     tree = bare_parse(f"SELECT {identifier(alias)}.{identifier(name)}")
     return tree.stmts[0].stmt.select_stmt.target_list[0].res_target.val
+
+
+def _check_plain(item: Item) -> None:
+    """`*` over a join gives merged columns once, and first."""
+    if isinstance(item, Joined):
+        if item.natural or item.using:
+            raise _unclear("RETURNING * cannot expand NATURAL JOIN and USING.")
+        _check_plain(item.left)
+        _check_plain(item.right)
 
 
 def _reads_sources(written: Written, own: set[str]) -> bool:

@@ -77,11 +77,11 @@ def rewrite_write(
     work = _Work(source=source, written=written, message=message, frame=frame, binding=binding, found=found)
     match action:
         case Action.INSERT:
-            result = _inserted(work)
+            result, count = _inserted(work)
         case Action.UPDATE:
-            result = _updated(work)
+            result, count = _updated(work)
         case _:
-            result = _deleted(work)
+            result, count = _deleted(work)
     _with_queries(result, message)
     _check_relations(result, source, frame, action)
     sql = rendered(result)
@@ -89,13 +89,13 @@ def rewrite_write(
     return RewrittenWrite(
         sql=sql,
         binds=tuple(binds.all),
-        outputs=binding.outputs() or (),
+        outputs=binding.surely_outputs(count),
         returning=work.returns,
         labels=binding.labels(),
     )
 
 
-def _deleted(work: _Work) -> Any:
+def _deleted(work: _Work) -> tuple[Any, int]:
     frame = work.frame
     sources = carried(work.written, work.view, work.binding)
     once = bool(sources)
@@ -104,12 +104,13 @@ def _deleted(work: _Work) -> Any:
         f"AS {frame.names('k')} WHERE {frame.joined(once=once)} "
         f"RETURNING {frame.written_row(checked=False, returned=work.returns)}, {frame.kept(sources)}"
     )
-    tree = frame.around(writing, sources, work.returning(sources), addressed=True, cap=work.source.grows)
+    given = work.returning(sources)
+    tree = frame.around(writing, sources, given, addressed=True, cap=work.source.grows)
     _into_search(writer_of(tree, "delete_stmt").using_clause[0], work, work.message.using_clause)
-    return tree
+    return tree, len(given or ())
 
 
-def _updated(work: _Work) -> Any:
+def _updated(work: _Work) -> tuple[Any, int]:
     frame = work.frame
     changes: Assignments = assignments(work.message.target_list, frame.names)
     check_columns(changes.names, work.view, frame.table, defaulted=changes.defaulted)
@@ -123,7 +124,8 @@ def _updated(work: _Work) -> Any:
         f"WHERE {frame.joined(once=once)} "
         f"RETURNING {frame.written_row(checked=True, returned=work.returns)}, {frame.kept(sources)}"
     )
-    tree = frame.around(writing, sources, work.returning(sources), addressed=True, cap=work.source.grows)
+    given = work.returning(sources)
+    tree = frame.around(writing, sources, given, addressed=True, cap=work.source.grows)
     update = writer_of(tree, "update_stmt")
     for place, value in enumerate(changes.values):
         update.target_list[place].res_target.val.CopyFrom(value)
@@ -133,7 +135,7 @@ def _updated(work: _Work) -> Any:
         if item.res_target.name in computed:
             item.res_target.val.CopyFrom(computed[item.res_target.name])
     search.from_clause.extend(changes.more_sources)
-    return tree
+    return tree, len(given or ())
 
 
 def _into_search(derived: Any, work: _Work, sources: Any) -> Any:
@@ -151,7 +153,7 @@ def _into_search(derived: Any, work: _Work, sources: Any) -> Any:
     return search
 
 
-def _inserted(work: _Work) -> Any:
+def _inserted(work: _Work) -> tuple[Any, int]:
     frame, message = work.frame, work.message
     columns = insert_columns(message, work.written, work.view, work.binding)
     check_columns(columns, work.view, frame.table)
@@ -162,7 +164,8 @@ def _inserted(work: _Work) -> Any:
         alias = work.written.target.alias
     row = frame.written_row(checked=True, returned=work.returns)
     writing = f"INSERT INTO {frame.target} DEFAULT VALUES RETURNING {row}"  # noqa: S608
-    tree = frame.around(writing, (), work.returning(), addressed=False, cap=work.source.grows)
+    given = work.returning()
+    tree = frame.around(writing, (), given, addressed=False, cap=work.source.grows)
     insert = writer_of(tree, "insert_stmt")
     insert.relation.alias.aliasname = alias
     for name in columns:
@@ -171,7 +174,7 @@ def _inserted(work: _Work) -> Any:
         if message.HasField(field):
             getattr(insert, field).CopyFrom(getattr(message, field))
     insert.override = message.override
-    return tree
+    return tree, len(given or ())
 
 
 def _with_queries(tree: Any, message: Any) -> None:

@@ -45,7 +45,9 @@ class Names:
 
 def fresh_names(data: bytes, views: Mapping[Any, TableView], catalog_tables: Mapping[Any, Table]) -> Names:
     taken = [data.lower()]
-    taken += [column.name.encode().lower() for key in views for column in catalog_tables[key].columns]
+    for key in views:
+        table = catalog_tables[key]
+        taken += [column.name.encode().lower() for column in (*table.columns, *table.concealed)]
     number = 0
     while any(f"douane{number}_".encode() in one for one in taken):
         number += 1
