@@ -176,7 +176,8 @@ def _rewritten_write(read_before: _Read, views: Views, catalog: Catalog) -> Rewr
             everything = bound.stars or (tree.kind == "insert" and not tree.columns)
             mentioned = None if everything else tuple(bound.columns)
             binds = Binds()
-            written = rewritten(tree, key, bound, seen, read_before.text, read_before.params, mentioned, binds)
+            text, params, version = read_before.text, read_before.params, catalog.server_version
+            written = rewritten(tree, key, bound, seen, text, params, mentioned, binds, version)
             return RewrittenWrite(
                 sql=written.sql,
                 binds=binds.ordered,

@@ -100,6 +100,16 @@ def _is_no_part_of_a_hidden_key(write: Write, view: Shown, name: str) -> None:
             )
 
 
+def _is_no_key_changed_in_a_hidden_order(write: Write, view: Shown, name: str) -> None:
+    # Keys are checked row by row, in the order of the table: 1 → 2 fails while 2 is still there.
+    if write.kind == "update" and view.sorted and any(fold(name) in key for key in _keys(view)):
+        raise SqlRefused(
+            Refusal.NOT_WRITABLE,
+            f"The column {name[:80]} is a key of a table whose order you cannot read, so it cannot be changed.",
+            position=write.target.position,
+        )
+
+
 def _keys(view: Shown) -> Iterator[frozenset[str]]:
     """Every set of columns that the database keeps unique, with those that decide whether it does."""
     if view.table.primary_key:
@@ -116,4 +126,5 @@ RULES: tuple[Rule, ...] = (
     _is_stored,
     _is_no_key_of_hidden_rows,
     _is_no_part_of_a_hidden_key,
+    _is_no_key_changed_in_a_hidden_order,
 )

@@ -33,6 +33,8 @@ _TARGET = quoted("douane target")
 _ROWS = quoted("douane rows")
 _PLACE = quoted("douane place")
 _CHECKED = quoted("douane check")
+_OLDEST = 3_035_000
+"""RETURNING, and before it UPDATE … FROM."""
 _NOTHING = Select("", (), None, None, (), None, ())
 
 
@@ -51,9 +53,14 @@ def rewritten(
     params: ParamTypes,
     mentioned: tuple[str, ...] | None,
     binds: Binds,
+    server_version: int,
 ) -> Written:
     """`key`: the target's; `views` has it and every table that is read. Raises SqlRefused."""
     view = views[key]
+    if server_version < _OLDEST:
+        raise SqlRefused(
+            Refusal.STATEMENT_CLASS, "This database's SQLite is older than 3.35: it can only be read here."
+        )
     columns = _columns(write, view)
     check_written(write, view, columns)
     query = _as_query(write)
