@@ -32,6 +32,7 @@ from app.gateway.feed import Feed
 from app.gateway.following import Following
 from app.gateway.idempotency import StoredKeys
 from app.gateway.judging import Judging
+from app.gateway.links import PREFIX as LINKS
 from app.gateway.parameters import Binder
 from app.gateway.pipeline import Customs, UseCase
 from app.gateway.planning import Planner
@@ -53,6 +54,7 @@ from app.settings.model import Settings
 from app.store.held import HeldStore
 from app.store.write_keys import WriteKeyStore
 from app.telemetry.trace import trace_of
+from app.telling import telling
 
 DOCS_URL = "https://douane.dev/errors"
 LAST_ENTRIES_WAIT_S = 5.0
@@ -125,7 +127,19 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
     )
     add_system_routes(app, surface, problems, _trace)
     waiting = _Waiting(parts)
-    use_cases = _use_cases(parts, customs, public_url, waiting)
+    told = telling(
+        settings.notifications,
+        store=parts.store,
+        policies=parts.policies,
+        trail=parts.trail,
+        cursors=Cursors(parts.cursor_key),
+        link_key=parts.approval_keys.links,
+        public_url=public_url,
+        intend=customs.intend,
+        trace=_trace,
+    )
+    app.router.routes.extend(told.routes)
+    use_cases = {**_use_cases(parts, customs, public_url, waiting), **told.use_cases}
     door = Door(
         customs=customs,
         endpoints=ENDPOINTS,
@@ -148,13 +162,15 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
         longest_s=longest_s,
     )
     parts.background.start(keep_swept(sweep))
+    if told.job is not None:
+        parts.background.start(told.job.run())
     parts.trail.expect(lambda: door.in_flight)
     return door
 
 
 def _elsewhere(surface: Surface) -> Callable[[str], bool]:
-    """The paths of the system surface: health, documents, assets, the demo's login."""
-    folders = tuple(f"{folder}/" for folder in ("/static", surface.login_path) if folder)
+    """The paths of the system surface: health, documents, assets, one-time links, the demo's login."""
+    folders = tuple(f"{folder}/" for folder in ("/static", LINKS.rstrip("/"), surface.login_path) if folder)
     exact = frozenset(system_paths(surface))
     return lambda path: path in exact or path.startswith(folders)
 

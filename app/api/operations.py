@@ -11,6 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from app.api import wire
 from app.api.approval_operations import APPROVAL_ENDPOINTS
+from app.api.delivery_operations import DELIVERY_ENDPOINTS
 from app.api.endpoint import (
     AGENTS_TAG,
     EVENTS,
@@ -170,6 +171,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         problems=(408, 413, 415, 422),
     ),
     *APPROVAL_ENDPOINTS,
+    *DELIVERY_ENDPOINTS,
 )
 
 
