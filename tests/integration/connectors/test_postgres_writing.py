@@ -249,7 +249,8 @@ async def test_sessions_that_died_while_idle_are_replaced_unnoticed(server: Post
 async def test_parallel_writers_of_the_same_rows_lose_no_update(server: PostgresServer) -> None:
     sql = (
         "WITH w AS (UPDATE public.counter AS x SET n = k.v FROM"
-        " (SELECT b.ctid AS i, n + 1 AS v FROM public.counter AS b WHERE id = 299) AS k WHERE x.ctid = k.i RETURNING true AS ok, n) SELECT w.ok, w.n FROM w"
+        " (SELECT b.ctid AS i, n + 1 AS v FROM public.counter AS b WHERE id = 299) AS k"
+        " WHERE x.ctid = k.i RETURNING true AS ok, n) SELECT w.ok, w.n FROM w"
     )
     async with opened(server.dsn("writer", "writer", "shop"), pool_max=8) as made, administrator(server) as admin:
         sinks = [Collected() for _ in range(40)]
