@@ -213,3 +213,18 @@ def test_files_that_never_rest_are_not_half_read(tmp_path: Path) -> None:
 
     with pytest.raises(FolderUnsettled):
         read_folder(Restless(written(tmp_path)))
+
+
+async def test_terms_of_approval_change_with_their_file_and_stay_when_it_breaks(tmp_path: Path) -> None:
+    async with PolicyFolder(written(tmp_path), CONNECTIONS, interval_s=3600) as policies:
+        first = policies.current
+        (tmp_path / "approvals.yaml").write_text("default: {quorum: 2}\n")
+        assert await policies.reload()
+        assert [each.quorum for each in policies.current.terms([]).requirements] == [2]
+        assert policies.current.version != first.version
+        (tmp_path / "approvals.yaml").write_text("default: {quorum: 0}\n")
+        assert not await policies.reload()
+        assert policies.broken == (
+            "approvals.yaml:1:11: Input should be greater than or equal to 1; expected a larger number",
+        )
+        assert [each.quorum for each in policies.current.terms([]).requirements] == [2]
