@@ -13,8 +13,6 @@ ID_BYTES = 16
 MAX_DEPTH = 100
 _MAX_EXACT_INT = 2**53 - 1
 _ESCAPE = "\x00"
-_ALONE = Terms()
-_UNSEEN = Outcome(kind="unknown")
 
 
 class NotBindable(ValueError):  # noqa: N818 - a refusal of a value
@@ -59,8 +57,8 @@ def pending(
     unmask: Sequence[str],
     purpose: str | None,
     policy_version: str,
-    terms: Terms = _ALONE,
-    outcome: Outcome = _UNSEEN,
+    terms: Terms,
+    outcome: Outcome,
     max_rows: int | None = None,
 ) -> Approval:
     """A new approval request. Its id is unguessable: `random` are 16 bytes that nobody else knows. `max_rows`: what the

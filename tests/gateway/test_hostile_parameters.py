@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from app.api.reading import MAX_DEPTH, query_command
+from app.approval.approval import Outcome
 from app.approval.digest import pending
+from app.approval.terms import Terms
 from app.gateway.approvals import ApprovalDesk, GetApproval, ListApprovals
 from app.gateway.bulletin import Bulletin
 from app.gateway.cursor import Cursors
@@ -76,6 +78,8 @@ async def test_an_approval_with_integers_beyond_64_bits_does_not_break_the_list_
         unmask=(),
         purpose=None,
         policy_version="v1",
+        terms=Terms(),
+        outcome=Outcome(kind="write"),
     )
     approvals = MemoryApprovals()
     approvals.put(approval)

@@ -1,10 +1,12 @@
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from app.approval.approval import Approval, State
-from app.approval.digest import NotBindable, digest_of, pending
+from app.approval.approval import Approval, Happening, Outcome, State
+from app.approval.digest import NotBindable, check_digest, digest_of, pending
+from app.approval.terms import Grant, GrantKind, Requirement, Terms
 
 
 def approval(**changes: Any) -> Approval:
@@ -25,6 +27,9 @@ def approval(**changes: Any) -> Approval:
         "unmask": (),
         "purpose": "cleanup",
         "policy_version": "f" * 64,
+        "terms": Terms(),
+        "outcome": Outcome(kind="write", rows=3, salt="ab"),
+        "max_rows": 100,
     }
     for name, value in changes.items():
         if name in vars(caller):
@@ -50,6 +55,19 @@ def approval(**changes: Any) -> Approval:
         ("unmask", ("pii.email",)),
         ("purpose", None),
         ("policy_version", "e" * 64),
+        ("terms", Terms(requirements=(Requirement(quorum=2),))),
+        ("terms", Terms(requirements=(Requirement(approvers=("role:dba",)),))),
+        ("terms", Terms(lifetime_s=60)),
+        ("terms", Terms(grant=Grant(kind=GrantKind.WINDOW))),
+        ("terms", Terms(grant=Grant(max_rows=1))),
+        ("terms", Terms(preview=False)),
+        ("outcome", Outcome(kind="write", rows=4, salt="ab")),
+        ("outcome", Outcome(kind="write", rows=3, salt="cd")),
+        ("outcome", Outcome(kind="read", rows=3, salt="ab")),
+        ("outcome", Outcome(kind="write", rows=3, salt="ab", held_sha256="0" * 64)),
+        ("outcome", Outcome(kind="write", rows=3, salt="ab", content_sha256="0" * 64)),
+        ("outcome", Outcome(kind="write", rows=3, salt="ab", masks=("hash",))),
+        ("max_rows", None),
     ],
 )
 def test_everything_that_was_asked_is_bound(name: str, value: Any) -> None:
@@ -70,7 +88,30 @@ def test_a_new_approval_is_pending_and_carries_its_own_digest() -> None:
     made = approval()
     assert made.state is State.PENDING
     assert digest_of(made.request) == made.digest
+    assert check_digest(made)
     assert len(made.digest) == 64
+    (step,) = made.history
+    assert (step.happening, step.at, step.by, step.client) == (Happening.REQUESTED, made.created_at, "ana", "bot")
+    assert made.version == 0
+
+
+def test_the_terms_come_back_as_they_were_bound() -> None:
+    terms = Terms(
+        requirements=(
+            Requirement(approvers=("role:dba",), quorum=2, escalate_after_s=9, escalate_to=("role:b",), source="a:1"),
+            Requirement(),
+        ),
+        lifetime_s=77,
+        grant=Grant(kind=GrantKind.WINDOW, duration_s=5, max_uses=3, max_rows=9),
+        preview=False,
+    )
+    assert approval(terms=terms).terms == terms
+
+
+def test_a_request_that_binds_nothing_exact_does_not_pass_for_its_digest() -> None:
+    made = approval()
+    assert not check_digest(replace(made, request={**made.request, "params": {"1": float("nan")}}))
+    assert not check_digest(replace(made, request={}))
 
 
 def test_the_digest_is_that_of_the_canonical_bytes() -> None:

@@ -248,6 +248,11 @@ class Life(RuleBasedStateMachine):
                 anew, opened=self.now, ends=self.now + terms.lifetime_s, state=State.PENDING, said_yes={}
             )
 
+    @rule(chance=st.integers(0, 3))
+    def policy_forbids(self, chance: int) -> None:
+        if chance == 0 and self.attempt(machine.withdraw, reason="policy", fine=self.ledger.state is State.APPROVED):
+            self.ledger.state = State.REVOKED
+
     @invariant()
     def the_ledger_agrees(self) -> None:
         approval, ledger = self.approval, self.ledger

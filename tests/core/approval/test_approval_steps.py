@@ -25,6 +25,7 @@ from app.approval.machine import (
     revoke,
     rows_left,
     uses_left,
+    withdraw,
 )
 from app.approval.objections import CODES, OVER
 from app.approval.terms import Grant, GrantKind, Requirement, Terms
@@ -422,6 +423,11 @@ class TestTakingBack:
     def test_neither_strangers_nor_the_requester_revoke(self) -> None:
         assert code_of(revoke, approved(), SAM, at=at(2), reason=None) == "approval_not_approver"
         assert code_of(revoke, approved(), person("ana", "dba"), at=at(2), reason=None) == "approval_self_decision"
+
+    def test_the_gateway_takes_back_what_policy_forbids_meanwhile(self) -> None:
+        gone = withdraw(approved(), at=at(2), reason="policy forbids it now")
+        assert (gone.state, gone.history[-1].by) == (State.REVOKED, "")
+        assert code_of(withdraw, asked(terms()), at=at(2), reason="") == "approval_not_approved"
 
     def test_what_waits_is_rejected_and_not_revoked(self) -> None:
         assert code_of(revoke, asked(terms()), MAX, at=at(2), reason=None) == "approval_not_approved"
