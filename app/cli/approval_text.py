@@ -11,6 +11,7 @@ from app.cli.table import table
 
 LABEL_COLUMNS = 10
 MOST_ROWS = 20
+UNITS_S = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 Document = Mapping[str, Any]
 
 
@@ -38,14 +39,14 @@ def summary(
     lines = [
         f"{visible(approval['approval_id'])}  {visible(approval['state']).upper()}  {_clock(approval, now)}".rstrip()
     ]
-    for label, text in _facts(approval):
+    for label, text in _facts(approval, preview):
         lines += _fact(label, text, width)
     lines += ["", *_statements(approval, width)]
     lines += ["", *_preview(preview, rows, width)] if preview is not None else []
     lines += ["", *_history(approval, width)]
     if approval.get("digest"):
         lines += [f"{'Digest':<{LABEL_COLUMNS}}{visible(approval['digest'])}"]
-    return [*lines, *_fact("Next", approval["next_step"], width)] if approval.get("next_step") else lines
+    return [*lines, *_fact("Next", _next(approval), width)]
 
 
 def recap(approval: Document) -> str:
@@ -74,11 +75,14 @@ def age(at: str, now: datetime) -> str:
 
 
 def span(seconds: float) -> str:
-    whole = max(int(seconds), 0)
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if whole >= 2 * size:
-            return f"{whole // size} {unit}"
-    return f"{whole} s"
+    """The two greatest units: "3 h 59 min", "40 s"."""
+    rest = max(int(seconds), 0)
+    said = []
+    for unit, size in UNITS_S:
+        if rest >= size:
+            said.append(f"{rest // size} {unit}")
+        rest %= size
+    return " ".join(said[:2]) or "0 s"
 
 
 def moment(at: str) -> datetime:
@@ -112,6 +116,14 @@ def _left(until: str, now: datetime) -> str:
     return f"{span((moment(until) - now).total_seconds())} (until {visible(until)})"
 
 
+def _next(approval: Document) -> str:
+    """The gateway's own sentence names calls of its API; who may decide does that with this command."""
+    if approval.get("may_decide"):
+        name = approval["approval_id"]
+        return f"douane approvals approve {name}, or reject {name}; one no ends it"
+    return str(approval.get("next_step") or "")
+
+
 def _tables(approval: Document) -> list[str]:
     return [resource.partition("/")[2] or resource for resource in approval["resources"]]
 
@@ -120,7 +132,7 @@ def _outcome(approval: Document, name: str) -> Any:
     return (approval.get("outcome") or {}).get(name)
 
 
-def _facts(approval: Document) -> Iterator[tuple[str, str]]:
+def _facts(approval: Document, preview: Document | None) -> Iterator[tuple[str, str]]:
     yield "Who", _identity(approval)
     yield "Purpose", approval.get("purpose") or "none was given"
     yield "Does", f"{approval['action']} on {approval['connection']}: {', '.join(_tables(approval))}"
@@ -129,12 +141,19 @@ def _facts(approval: Document) -> Iterator[tuple[str, str]]:
         yield "Unmasks", ", ".join(approval["unmask"])
     if labels := _outcome(approval, "labels"):
         yield "Labels", ", ".join(labels)
-    yield "Masked", ", ".join(_outcome(approval, "masks") or ()) or "nothing"
+    yield "Masked", ", ".join(_masked(approval, preview)) or "nothing"
     if _outcome(approval, "row_filtered"):
         yield "Filtered", "policy hides some rows from the requester"
     yield "Rules", ", ".join(approval["reasons"])
     yield "Approvers", "; ".join(_requirements(approval)) or "whoever policy lets decide"
     yield "Grant", _grant(approval)
+
+
+def _masked(approval: Document, preview: Document | None) -> list[str]:
+    """Columns of the result where there is one, kinds of masks where not."""
+    if preview is None:
+        return list(_outcome(approval, "masks") or ())
+    return [f"{each['name']} ({each['mask']})" for each in preview.get("columns") or () if each.get("mask")]
 
 
 def _identity(approval: Document) -> str:
@@ -148,6 +167,8 @@ def _identity(approval: Document) -> str:
 def _rows_in_words(approval: Document) -> str:
     rows, guess = _outcome(approval, "rows"), _outcome(approval, "estimated_rows")
     reads = approval["action"] == "select"
+    if failed := _outcome(approval, "preview_failed"):
+        return f"unknown: it was tried, and failed with {failed}"
     if rows is not None:
         return f"{rows} would leave, exactly these" if reads else f"{rows} affected in a dry run; more than that aborts"
     if guess is not None:

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
+from app.cli.approval_text import span
 from app.identity.demo_issuer import DemoProfile
 
 ID = "apr_" + "0" * 32
@@ -156,9 +157,10 @@ def test_show_tells_everything_that_an_approver_needs() -> None:
         "37 affected in a dry run; more than that aborts",
         "pii.email",
         "main.orders.note: null",
+        "You may decide until tomorrow.",
         "policy.csv:25",
         "2 of role:dba, role:dpo (1 so far), after 2 h also role:admin",
-        "window: for 60 min, at most 3 uses (1 so far), at most 90 rows (12 so far)",
+        "window: for 1 h, at most 3 uses (1 so far), at most 90 rows (12 so far)",
         "- | WHERE status = :s<U+001B>[2K",
         "+ | WHERE id IN (…)",
         '  | s = "cancelled<U+202E>"',
@@ -174,13 +176,28 @@ def test_show_tells_everything_that_an_approver_needs() -> None:
     assert canned.tokens == {"Bearer tok.en.x"}
 
 
+def test_who_may_decide_is_told_how_to_in_a_terminal_and_why_a_preview_failed() -> None:
+    failed = {**APPROVAL["outcome"], "rows": None, "preview_failed": "statement_timeout"}
+    with gateway({SHOW: (200, {**APPROVAL, "may_decide": True, "outcome": failed})}) as (url, _):
+        shown = run("show", ID, env=asked(url))
+    assert f"douane approvals approve {ID}, or reject {ID}" in " ".join(shown.stdout.split())
+    assert "Rows      unknown: it was tried, and failed with statement_timeout" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (14_399, "3 h 59 min"), (90_000, "1 d 1 h")]
+)
+def test_a_span_is_told_by_its_two_greatest_units(seconds: int, said: str) -> None:
+    assert span(seconds) == said
+
+
 def test_a_preview_is_fetched_and_shown_as_it_would_leave() -> None:
     with gateway({SHOW: (200, READ), f"{SHOW}/preview": (200, PREVIEW)}) as (url, _):
         shown = run("show", ID, env=asked(url))
         scripts = json.loads(run("show", ID, "--json", env=asked(url)).stdout)
         one = run("show", ID, "--rows", "1", env=asked(url))
     assert "2 would leave, exactly these" in shown.stdout
-    assert "email (partial)" in shown.stdout
+    assert "Masked    email (partial)" in shown.stdout
     assert "a@example.com<U+001B>]0;pwned<U+0007>" in shown.stdout
     assert "zoë@example.org" in shown.stdout
     assert scripts["preview"] == ANSWER
