@@ -118,6 +118,7 @@ class WriteWall:
                 subject = ((second if action == sqlite3.SQLITE_ALTER_TABLE else first) or "").lower()
                 if self._subject is None and not subject.startswith("sqlite_"):
                     self._subject = subject
-                return self._subject == subject
+                # The first table with AUTOINCREMENT brings the engine's own book of numbers with it.
+                return subject in (self._subject, "sqlite_sequence") and self._subject is not None
             case _:
                 return False

@@ -1,7 +1,7 @@
 """What stands in the rendered statement, and why."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_catalog import CATALOG, CUSTOMERS, ORDERS, catalog_of, inspected, rewritten, table, view_of
 
@@ -269,6 +269,7 @@ def test_a_hidden_column_and_one_that_never_was_answer_alike() -> None:
 _NAMES = st.text(st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(alias=_NAMES)
 def test_no_alias_leaves_its_quotes(alias: str) -> None:
     written = '"' + alias.replace('"', '""') + '"'
