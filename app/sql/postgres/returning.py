@@ -6,10 +6,11 @@ from typing import Any
 
 from app.policy.decision import TableView
 from app.sql.postgres.binding import Binding
-from app.sql.postgres.quoting import identifier
 from app.sql.postgres.scope import Item, Joined, Relation, Use, Written
 from app.sql.postgres.tree import bare_parse
 from app.sql.statement import Refusal, SqlRefused
+
+_A_COLUMN = bare_parse("SELECT a.b").stmts[0].stmt.select_stmt.target_list[0].res_target.val
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,11 @@ def _expanded(star: tuple[str, ...], relations: Sequence[Carried]) -> list[Retur
 
 
 def column_node(alias: str, name: str) -> Any:
-    tree = bare_parse(f"SELECT {identifier(alias)}.{identifier(name)}")
-    return tree.stmts[0].stmt.select_stmt.target_list[0].res_target.val
+    node = type(_A_COLUMN)()
+    node.CopyFrom(_A_COLUMN)
+    for field, part in zip(node.column_ref.fields, (alias, name), strict=True):
+        field.string.sval = part
+    return node
 
 
 def _check_plain(item: Item) -> None:

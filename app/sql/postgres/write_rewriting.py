@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from postgast import pg_query_pb2 as pb
-
 from app.policy.decision import Action, TableView
 from app.sql.postgres.assignments import Assignments, assignments
 from app.sql.postgres.binding import Binding
@@ -22,7 +20,8 @@ from app.sql.postgres.write_tree import Frame, fresh_names, writer_of
 from app.sql.statement import RewrittenWrite
 from connectors.contract import Catalog, TableKey
 
-_AND = pb.BoolExprType.Value("AND_EXPR")
+_LEAVES = frozenset({"column_ref", "a_const", "type_name", "param_ref", "funcname", "name", "string"})
+"""Nodes in which no relation can stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,15 +196,15 @@ def _check_relations(tree: Any, source: PgTree, frame: Frame, action: Action) ->
         allowed[frame.table.key] += 1
     seen: Counter[TableKey] = Counter()
     queries = {frame.names("w")}
-    for name, message in _relations(tree):
+    found = list(_relations(tree))
+    queries.update(message.ctename for name, message in found if name == "common_table_expr")
+    for name, message in found:
         if name == "common_table_expr":
-            queries.add(message.ctename)
-    for name, message in _relations(tree):
-        if name in ("range_var", "relation"):
-            if message.schemaname:
-                seen[message.schemaname, message.relname] += 1
-            elif message.relname not in queries:
-                raise disagreement()
+            continue
+        if message.schemaname:
+            seen[message.schemaname, message.relname] += 1
+        elif message.relname not in queries:
+            raise disagreement()
     if seen != allowed:
         raise disagreement()
 
@@ -217,4 +216,5 @@ def _relations(message: Any) -> Iterator[tuple[str, Any]]:
         for part in value if descriptor.is_repeated else (value,):
             if descriptor.name in ("range_var", "relation", "common_table_expr"):
                 yield descriptor.name, part
-            yield from _relations(part)
+            if descriptor.name not in _LEAVES:
+                yield from _relations(part)
