@@ -8,7 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from app.api import wire_deliveries as wire
 from app.api.endpoint import APPROVALS_SCOPE, LIMIT, MAX_LIMIT, OPERATORS_TAG, Arrived, Endpoint, to_approval
-from app.api.reading import QueryString
+from app.api.reading import QueryString, body_of
 from app.gateway.deliveries import ListDeliveries, ReplayDelivery
 
 _STATES = frozenset({"pending", "delivered", "dead"})
@@ -38,6 +38,7 @@ def _replay(
         str,
         Path(min_length=1, max_length=100, description="delivery_id of list_deliveries.", examples=["dlv_5kq2"]),
     ],
+    body: wire.ReplayBody,
 ) -> None: ...
 
 
@@ -53,7 +54,8 @@ def _parse_list(arrived: Arrived) -> ListDeliveries:
 
 def _parse_replay(arrived: Arrived) -> ReplayDelivery:
     QueryString(arrived.query, frozenset())
-    return ReplayDelivery(delivery_id=arrived.path_args["delivery_id"])
+    body = body_of(wire.ReplayBody, arrived.body, arrived.headers)
+    return ReplayDelivery(delivery_id=arrived.path_args["delivery_id"], reason=body.reason)
 
 
 DELIVERY_ENDPOINTS: tuple[Endpoint, ...] = (
@@ -79,14 +81,14 @@ DELIVERY_ENDPOINTS: tuple[Endpoint, ...] = (
         path="/v1/deliveries/{delivery_id}/replay",
         scopes=_SCOPES,
         parse=_parse_replay,
-        reads_body=False,
+        reads_body=True,
         signature=_replay,
         answers={200: wire.DeliveryAnswer},
         summary="Deliver once more",
         description="Due at once, under the same id and with a new one-time link, whatever became of it before; the "
         "receiver may see it twice. For those whom policy lets write douane/notifications. "
-        "Example: POST /v1/deliveries/dlv_5kq2/replay",
-        problems=(422,),
+        'Example body: {"reason": "The receiver was down all day."}',
+        problems=(408, 413, 415, 422),
         tag=OPERATORS_TAG,
     ),
 )

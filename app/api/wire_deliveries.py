@@ -4,9 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.wire import Receipt
+from app.api.wire import Body, Receipt
 
 DeliveryStateOut = Literal["pending", "delivered", "dead"]
+
+
+class ReplayBody(Body):
+    """Omitted and null mean the same."""
+
+    reason: Annotated[str | None, Field(max_length=1_000, description="Why: auditors read it.")] = None
 
 
 class AttemptOut(BaseModel):

@@ -26,6 +26,7 @@ class ListDeliveries:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayDelivery:
     delivery_id: str
+    reason: str | None = None
 
 
 class DeliveryDesk:
@@ -82,6 +83,7 @@ class DeliveryDesk:
 
     async def replay_delivery(self, caller: Caller, command: ReplayDelivery, record: Record) -> Answer:
         self._require(caller, Action.WRITE, record)
+        record.purpose = command.reason
         await self._intend(record)
         now = self._now()
         try:

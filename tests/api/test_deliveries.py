@@ -103,7 +103,11 @@ class Site:
         return await self.client.get(path, params=params, headers={"authorization": "Bearer good"})
 
     async def replay(self, delivery_id: str) -> httpx2.Response:
-        return await self.client.post(f"/v1/deliveries/{delivery_id}/replay", headers={"authorization": "Bearer good"})
+        return await self.client.post(
+            f"/v1/deliveries/{delivery_id}/replay",
+            json={"reason": "it was down"},
+            headers={"authorization": "Bearer good"},
+        )
 
 
 class Away:
@@ -193,6 +197,7 @@ async def test_a_replay_is_recorded_before_it_happens_and_makes_it_due(tmp_path:
         assert [(e["operation"], e["outcome"]) for e in there.trail.entries] == [
             ("replay_delivery", "intent"), ("replay_delivery", "completed")
         ]  # fmt: skip
+        assert there.trail.entries[0]["purpose"] == "it was down"
         assert (await there.replay("dlv_9")).json()["code"] == "unknown_delivery"
 
 

@@ -91,7 +91,7 @@ async def test_an_agent_asks_and_a_webhook_its_link_and_the_log_tell_of_it(tmp_p
             assert listed.status_code == 200, listed.text
             (first, *_), delivery_id = listed.json()["deliveries"], hook.got[0].headers["webhook-id"]
             assert first["event"] == "rejected"
-            replayed = await client.post(f"/v1/deliveries/{delivery_id}/replay", headers=there.auth("ada"))
+            replayed = await client.post(f"/v1/deliveries/{delivery_id}/replay", json={}, headers=there.auth("ada"))
             assert replayed.status_code == 200, replayed.text
             await arrived(hook, 3)
             assert hook.got[2].headers["webhook-id"] == delivery_id
