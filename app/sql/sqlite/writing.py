@@ -142,7 +142,7 @@ def _delete(write: Write, query: Query, view: Shown, keys: tuple[str, ...], rend
     found = _found(write, query, len(keys), (), rendering)
     own = ", ".join(f"{_TARGET}.{quoted(name)}" for name in keys)
     row = own if len(keys) == 1 else f"({own})"
-    return f"DELETE FROM {_table(view)} AS {_TARGET} WHERE {row} IN ({found})"  # noqa: S608
+    return f"DELETE FROM {_target(view)} WHERE {row} IN ({found})"  # noqa: S608
 
 
 def _update(write: Write, query: Query, view: Shown, keys: tuple[str, ...], rendering: Rendering) -> str:
@@ -155,7 +155,7 @@ def _update(write: Write, query: Query, view: Shown, keys: tuple[str, ...], rend
     same = " AND ".join(
         f"{_TARGET}.{quoted(name)} = {_ROWS}.{quoted(key_name(place))}" for place, name in enumerate(keys)
     )
-    return f"UPDATE {_table(view)} AS {_TARGET} SET {sets} FROM ({found}) AS {_ROWS} WHERE {same}"  # noqa: S608
+    return f"UPDATE {_target(view)} SET {sets} FROM ({found}) AS {_ROWS} WHERE {same}"  # noqa: S608
 
 
 def _found(write: Write, query: Query, keys: int, values: tuple[str, ...] | list[str], rendering: Rendering) -> str:
@@ -215,6 +215,12 @@ def _is_checked(write: Write, view: Shown) -> bool:
 
 def _table(view: Shown) -> str:
     return f"{quoted('main')}.{quoted(view.table.name)}"
+
+
+def _target(view: Shown) -> str:
+    # Rows are touched, and handed back, in the order of their numbers: never in that of an index.
+    hint = "" if view.table.without_rowid else " NOT INDEXED"
+    return f"{_table(view)} AS {_TARGET}{hint}"
 
 
 def _value_name(place: int) -> str:

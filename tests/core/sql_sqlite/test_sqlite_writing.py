@@ -38,7 +38,7 @@ def test_a_delete_names_the_raw_table_once_and_finds_its_rows_in_the_template() 
     assert written(
         "DELETE FROM customers AS c WHERE c.email = 'x'", view_of(CUSTOMERS, masks={"email": Null()})
     ).sql == (
-        "DELETE FROM `main`.`Customers` AS `douane target` WHERE `douane target`.`_rowid_` IN "
+        "DELETE FROM `main`.`Customers` AS `douane target` NOT INDEXED WHERE `douane target`.`_rowid_` IN "
         "(SELECT `c`.`douane key 0` AS `douane key 0` FROM "
         "(SELECT NULL AS `email`, `_rowid_` AS `douane key 0` FROM `main`.`Customers`) AS `c` "
         "WHERE `c`.`email` = 'x') RETURNING 1 AS `douane check`"
@@ -47,7 +47,7 @@ def test_a_delete_names_the_raw_table_once_and_finds_its_rows_in_the_template() 
 
 def test_an_update_computes_its_values_over_the_template() -> None:
     assert written("UPDATE orders SET total = total + 1 WHERE id = 3", FILTERED).sql == (
-        "UPDATE `main`.`orders` AS `douane target` SET `total` = `douane rows`.`douane value 0` FROM "
+        "UPDATE `main`.`orders` AS `douane target` NOT INDEXED SET `total` = `douane rows`.`douane value 0` FROM "
         "(SELECT `orders`.`douane key 0` AS `douane key 0`, `total` + 1 AS `douane value 0` FROM "
         "(SELECT `total`, `id`, `_rowid_` AS `douane key 0` FROM `main`.`orders` "
         "WHERE (`customer_id` = ?1) AND `id` = 3 LIMIT -1 OFFSET 0) AS `orders` WHERE `id` = 3) AS `douane rows` "
