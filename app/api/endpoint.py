@@ -72,5 +72,5 @@ def nothing(arrived: Arrived) -> None:
 
 
 def to_approval(expression: str) -> dict[str, Any]:
-    """An OpenAPI link to get_approval."""
-    return {"operationId": "get_approval", "parameters": {"approval_id": expression}}
+    """An OpenAPI link to get_approval; at once, since whoever follows links may have no patience."""
+    return {"operationId": "get_approval", "parameters": {"approval_id": expression, "wait_seconds": 0}}

@@ -17,6 +17,7 @@ from tests.running import Running, demo
 
 FOLDER = Path(__file__).with_name("schemathesis")
 PEERS = ("ana", "sam")
+FOR_OTHERS = ("/decision", "/revoke", "/preview", "/events", "/deliveries", "/replay")
 EXAMPLES_PER_OPERATION = 60
 MAX_S = 100
 
@@ -29,9 +30,15 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def approvals_of_both(running: Running) -> list[str]:
-    asked = [running.query("ana", f"DELETE FROM orders WHERE id = {number}") for number in (501, 502)]
+    """Some wait for people, some are approved and can be executed."""
+    asked = [running.query("ana", f"DELETE FROM orders WHERE id = {number}") for number in range(501, 521)]
     asked.append(running.query("sam", "SELECT email FROM customers WHERE id = 1", unmask=["pii.email"]))
-    return [answer.json()["approval_id"] for answer in asked]
+    names = [answer.json()["approval_id"] for answer in asked]
+    with running.client() as client:
+        for name in names[:15]:
+            path, yes = f"/v1/approvals/{name}/decision", {"decision": "approve"}
+            assert client.post(path, json=yes, headers=running.auth("max")).status_code == 200
+    return names
 
 
 def raw_values(running: Running) -> list[str]:
@@ -88,5 +95,6 @@ def test_two_identities_find_no_failure_no_error_and_no_warning(fuzzed: Running,
     assert found["operations"]["tested"] == found["operations"]["total"] >= 7
     assert {phase["status"] for phase in found["phases"].values()} == {"success"}, found["phases"]
     for operation, phases in found["valid_rates"].items():
-        assert sum(phase["accepted"] for phase in phases.values()) > 0, f"{operation} never succeeded"
+        accepted = sum(phase["accepted"] for phase in phases.values())
+        assert (accepted > 0) is not operation.endswith(FOR_OTHERS), f"{operation}: {accepted} succeeded"
     assert fuzzed.ready()
