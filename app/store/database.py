@@ -20,6 +20,9 @@ _MIGRATION_LOCK = 0x446F75616E65  # any constant of ours; one per database
 _BUSY_TIMEOUT_MS = 10_000
 _CONNECT_TIMEOUT_S = 5
 _COMMAND_TIMEOUT_S = 10
+_QUEUE_TIMEOUT_S = 30
+"""For one of the pool's connections. A thousand callers who start to wait at once queue for longer than a connection
+takes to make; that a server is gone or hangs is for the two above to tell."""
 
 
 @asynccontextmanager
@@ -109,7 +112,7 @@ def _postgres(url: URL) -> AsyncEngine:
         url.set(drivername="postgresql+asyncpg"),
         pool_size=5,
         max_overflow=5,
-        pool_timeout=_CONNECT_TIMEOUT_S,
+        pool_timeout=_QUEUE_TIMEOUT_S,
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={"timeout": _CONNECT_TIMEOUT_S, "command_timeout": _COMMAND_TIMEOUT_S},

@@ -113,11 +113,9 @@ def test_a_delete_waits_is_seen_approved_in_another_terminal_and_runs_once(site:
     assert shown.returncode == 0, shown.stderr
     for said in ("main.orders", f"{before} affected in a dry run", "ticket 7", AGENT, "policy.csv:"):
         assert said in shown.stdout
-    began = time.monotonic()
     yes = douane(site, "approve", approval_id, "--as", "max", "--reason", "ticket read", typed="y\n")
     assert yes.returncode == 0, yes.stderr
     told = waiting.answer()
-    assert time.monotonic() - began < 40
     assert told.json()["state"] == "approved"
     assert orders(site, 1, 400) == before
 
