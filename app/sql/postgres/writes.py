@@ -110,6 +110,8 @@ def _statement(
     message: Any,
     written: Written | None,
 ) -> Statement:
+    if written is not None:
+        reader.columns.update(_named(message, kind))
     source = PgTree(
         data=bare(tree.SerializeToString()).SerializeToString(),
         query=written.returning if written is not None else None,
@@ -132,3 +134,14 @@ def _statement(
         kind=kind,
         tree=source,
     )
+
+
+def _named(message: Any, kind: str) -> list[str]:
+    """The columns that a write fills."""
+    match kind:
+        case "insert":
+            return [entry.res_target.name for entry in message.cols]
+        case "update":
+            return [entry.res_target.name for entry in message.target_list]
+        case _:
+            return []

@@ -331,3 +331,20 @@ async def test_wide_rows_come_in_small_batches_and_all_are_counted(server: Postg
         error = await refused(made, "UPDATE public.wide SET v = repeat('y', 5000000) WHERE id < 3 RETURNING true, v")
         assert error.failure is Failure.VALUE_TOO_LARGE
         assert (await write(made, "DELETE FROM public.wide WHERE v NOT LIKE 'y%' RETURNING true")).affected == 320
+
+
+async def test_a_standby_takes_no_writes(server: PostgresServer) -> None:
+    signal = server.data / "standby.signal"
+    server.stop()
+    signal.touch()
+    server.start()
+    try:
+        async with opened(server.dsn("writer", "writer", "shop")) as made:
+            await read(made, "SELECT 1")
+            for limits in (FREELY, replace(FREELY, dry_run=True)):
+                error = await refused(made, ADD, limits)
+                assert (error.failure, error.retryable) == (Failure.REFUSED_BY_WALL, False)
+    finally:
+        server.stop()
+        signal.unlink()
+        server.start()

@@ -1,7 +1,7 @@
 """Two shops that differ only in what the clerk may not see, written to through the guard and rolled back again."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -123,6 +123,21 @@ def views_of(catalog: Catalog) -> dict[TableKey, TableView]:
     return found
 
 
+def as_seen(catalog: Catalog, views: dict[TableKey, TableView]) -> Catalog:
+    """Hidden tables and columns do not exist in it; keys and indexes stay whole."""
+    tables = {}
+    for key, view in views.items():
+        shown = {column.name for column in view.columns}
+        table = catalog.tables[key]
+        tables[key] = replace(
+            table,
+            columns=tuple(column for column in table.columns if column.name in shown),
+            concealed=tuple(column for column in table.columns if column.name not in shown),
+            foreign_keys=(),
+        )
+    return replace(catalog, tables=tables)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What the clerk learns, and what the shop looks like afterwards."""
@@ -162,8 +177,9 @@ class WriteShops:
                 database=name,
             )
         self.runner = asyncio.Runner()
-        self.catalog = self.runner.run(self._read_catalog())
-        self.views = views_of(self.catalog)
+        whole = self.runner.run(self._read_catalog())
+        self.views = views_of(whole)
+        self.catalog = as_seen(whole, self.views)
         self._connections = {name: self.runner.run(self._connect(name)) for name in ("w1", "w2")}
         self._images: dict[str, Rewritten] = {
             table: self.read(f"SELECT * FROM {table}" + (" WHERE id > 0" if table == "order_lines" else ""))
