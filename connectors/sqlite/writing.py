@@ -30,8 +30,10 @@ class Writer:
         self._thread: ThreadPoolExecutor | None = None
         self._turn = asyncio.Lock()
         self._settling: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def close(self) -> None:
+        self._closed = True
         async with self._turn:
             thread, self._thread = self._thread, None
             if thread is not None:
@@ -47,6 +49,9 @@ class Writer:
     ) -> WriteOutcome:
         deadline = time.monotonic() + limits.read.timeout_s
         await self._wait_for_turn(limits.read.timeout_s)
+        if self._closed:
+            self._turn.release()
+            raise ConnectorError(Failure.UNAVAILABLE, retryable=True, retry_after_s=5)
         self._session.arm()
         done = False
         try:

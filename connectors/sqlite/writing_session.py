@@ -29,6 +29,8 @@ _SETTINGS = (
     "PRAGMA foreign_keys = ON",
     # Triggers that keep a full-text index in step may write to it; which functions they call is the wall's to say.
     "PRAGMA trusted_schema = ON",
+    # A write that was answered must outlive the machine, in WAL mode too.
+    "PRAGMA synchronous = FULL",
     # Pages beyond the cache are written before the commit, and lock readers out until it.
     "PRAGMA cache_size = -65536",
 )
@@ -223,6 +225,9 @@ class WritingSession:
     def _connected(self) -> tuple[sqlite3.Connection, SchemaFacts]:
         file = _file_at(self._path)
         if self._connection is not None and self._facts is not None and file == self._file and file is not None:
+            if self._connection.in_transaction:
+                # Its caller went away together with the loop that should have rolled it back.
+                self._connection.execute("ROLLBACK")
             return self._connection, self._facts
         self.close()
         if file is None:

@@ -4,13 +4,13 @@ Refused is what would carry governed data out from under its rules, or test rows
 see: copies, indexes over hidden columns, dropping what is hidden.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from app.sql.sqlite.binds import Binds
 from app.sql.sqlite.columns import resolve, unknown_column
 from app.sql.sqlite.lexis import Kind, Token, fold, literal, quoted, tokens_of
-from app.sql.sqlite.nodes import Call, Column, Definition, Nested, Query, Relation
+from app.sql.sqlite.nodes import Call, Column, Definition, Expr, Nested, Parenthesis, Query, Relation
 from app.sql.sqlite.relations import Bound, bind, parts
 from app.sql.sqlite.rendering import Rendering
 from app.sql.sqlite.statements import Statements
@@ -68,6 +68,51 @@ def _index_of_what_is_seen(tree: Definition, bound: Bound, view: ViewOf) -> None
         )
 
 
+def _index_names_no_strings(tree: Definition, bound: Bound, view: ViewOf) -> None:
+    # SQLite takes a string in the list of an index for the name of a column.
+    waiting: list[Any] = list(tree.terms)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Expr | Parenthesis):
+            for token in getattr(node, "items", ()):
+                if isinstance(token, Token) and token.kind is Kind.STRING:
+                    raise SqlRefused(
+                        Refusal.CONSTRUCT, "A string is no column: write it without quotes.", position=token.start
+                    )
+            waiting.extend(parts(node))
+
+
+def _refers_to_what_is_seen(tree: Definition, bound: Bound, view: ViewOf) -> None:
+    """A foreign key tells which values its parent holds."""
+    for relation, names in _references(tree.body):
+        if fold(relation.name) == fold(tree.target.name):
+            continue
+        parent = view(relation)
+        if parent.row_filter is not None:
+            raise SqlRefused(
+                Refusal.CONSTRUCT,
+                f"You see a part of the rows of {relation.name[:80]}: no new foreign key can refer to them.",
+                position=relation.position,
+            )
+        for name in names or parent.table.primary_key:
+            _raw(parent, name, relation.position)
+
+
+def _references(body: tuple[Token, ...]) -> Iterator[tuple[Relation, tuple[str, ...]]]:
+    for at, token in enumerate(body[:-1]):
+        if token.word != "REFERENCES":
+            continue
+        name = body[at + 1]
+        names: list[str] = []
+        if at + 2 < len(body) and body[at + 2].word == "(":
+            for part in body[at + 3 :]:
+                if part.word == ")":
+                    break
+                if part.word != ",":
+                    names.append(part.text)
+        yield Relation(None, name.text, None, name.start), tuple(names)
+
+
 def _drops_what_is_seen(tree: Definition, bound: Bound, view: ViewOf) -> None:
     if tree.verb == "CREATE" or tree.kind not in ("TABLE", "DROP"):
         return
@@ -82,7 +127,13 @@ def _drops_what_is_seen(tree: Definition, bound: Bound, view: ViewOf) -> None:
         _raw(shown, tree.altered, tree.target.position)
 
 
-RULES: tuple[Rule, ...] = (_no_copy, _index_of_what_is_seen, _drops_what_is_seen)
+RULES: tuple[Rule, ...] = (
+    _no_copy,
+    _index_of_what_is_seen,
+    _index_names_no_strings,
+    _refers_to_what_is_seen,
+    _drops_what_is_seen,
+)
 
 
 def _raw(shown: Shown, name: str, position: int) -> None:
