@@ -18,7 +18,7 @@ from app.gateway.endings import Background, Sleep, until_stored
 from app.gateway.envelope import PENDING_RETRY_S, Closing, pending_document
 from app.gateway.errors import AccessDenied, ApprovalsUnavailable, InvalidRequest, refusal_of_objection
 from app.gateway.idempotency import StoredKeys, Ticket
-from app.gateway.planning import Plan
+from app.gateway.plan import Plan
 from app.gateway.previewing import RELEASED, Preview, Previews, reads_what_is_asked
 from app.gateway.record import Record, rfc3339
 from app.gateway.writing import writer_of

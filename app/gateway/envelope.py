@@ -9,7 +9,7 @@ import orjson
 
 from app.approval.approval import Approval, State
 from app.gateway.answer import Spool
-from app.gateway.planning import Plan
+from app.gateway.plan import Plan
 from app.gateway.rows import RowEncoder
 from connectors.contract import Dialect, Limits, ReadOutcome, ResultColumn, Stopped, WriteOutcome
 

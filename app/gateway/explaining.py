@@ -6,7 +6,7 @@ from app.approval.terms import Terms
 from app.gateway.answer import Answer, json_answer
 from app.gateway.command import QueryCommand
 from app.gateway.errors import Refused, StatementNotAllowed, TableNotFound
-from app.gateway.planning import Plan
+from app.gateway.plan import Plan
 from app.gateway.record import Record
 from app.gateway.statements import Statements
 from app.policy.caller import Caller

@@ -15,7 +15,7 @@ from app.gateway.connections import Connection
 from app.gateway.envelope import Closing
 from app.gateway.errors import ApprovalRowsExceeded, Refused
 from app.gateway.faults import tells_of_data
-from app.gateway.planning import Plan
+from app.gateway.plan import Plan
 from app.gateway.reading import Reads
 from app.gateway.record import Record
 from app.gateway.statements import Statements, narrowed

@@ -9,7 +9,7 @@ from app.gateway.errors import AccessDenied, IdempotencyInFlight, InvalidRequest
 from app.gateway.executing import Executing
 from app.gateway.explaining import suggestion_of
 from app.gateway.idempotency import IdempotencyKeys, StoredKeys, Ticket
-from app.gateway.planning import Plan
+from app.gateway.plan import Plan
 from app.gateway.reading import Reads
 from app.gateway.record import Record
 from app.gateway.statements import Statements

@@ -9,7 +9,7 @@ from app.gateway.cursor import Cursors, digest_of_request
 from app.gateway.envelope import Closing, Envelope
 from app.gateway.errors import NoSpaceForAnswer, ResultTooLarge
 from app.gateway.faults import refusal_of
-from app.gateway.planning import Plan
+from app.gateway.plan import Plan
 from app.gateway.record import Record
 from app.gateway.statements import Statements
 from app.policy.caller import Caller

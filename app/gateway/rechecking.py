@@ -7,7 +7,7 @@ from typing import Any
 from app.approval.terms import Terms
 from app.gateway.connections import Connection
 from app.gateway.errors import AccessDenied, NotFound, Refused, StatementInvalid, StatementNotAllowed
-from app.gateway.planning import Plan
+from app.gateway.plan import Plan
 from app.gateway.previewing import expected
 from app.gateway.record import Record
 from app.gateway.statements import Statements, command_of

@@ -10,7 +10,8 @@ from app.gateway.deciding import decide
 from app.gateway.errors import Refused, StatementInvalid, StatementNotAllowed, TableNotFound, UnknownConnection
 from app.gateway.faults import refusal_of
 from app.gateway.parameters import Binder
-from app.gateway.planning import Plan, Planner, Question
+from app.gateway.plan import Plan
+from app.gateway.planning import Planner, Question
 from app.gateway.record import Record, rule_ids
 from app.policy.caller import Caller
 from app.policy.snapshot import PolicySnapshot

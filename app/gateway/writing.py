@@ -10,7 +10,7 @@ from app.gateway.envelope import Closing, Envelope, rowless_document
 from app.gateway.errors import NoSpaceForAnswer, WritesNotRun
 from app.gateway.faults import refusal_of
 from app.gateway.idempotency import StoredKeys, Ticket
-from app.gateway.planning import Plan
+from app.gateway.plan import Plan
 from app.gateway.reading import STALE
 from app.gateway.record import Record
 from app.gateway.statements import Statements
