@@ -8,7 +8,18 @@ from typing import Any
 from app.approval.approval import Approval, Happening
 from app.gateway.links import PREFIX, Ticket, Tickets, summary
 from app.gateway.record import rfc3339
-from app.ports import Approvals, Attempt, Change, Courier, Delivery, DeliveryQueue, DeliveryState, Message, Sent
+from app.ports import (
+    Approvals,
+    Attempt,
+    Change,
+    Courier,
+    Delivery,
+    DeliveryQueue,
+    DeliveryState,
+    Message,
+    Sent,
+    StoreUnavailable,
+)
 
 EVENTS = frozenset(
     happening.value for happening in Happening if happening not in {Happening.VOTED, Happening.STARTED, Happening.USED}
@@ -78,7 +89,7 @@ class Postman:
         position = await self._queue.position() or 0
         changes = await self._approvals.changes(position, FEED_SIZE)
         if changes:
-            new = [delivery for change in changes for delivery in await self._deliveries(change)]
+            new = [delivery for change in changes for delivery in await self._readable(change)]
             await self._queue.enqueue(new, position=changes[-1].seq)
         return len(changes)
 
@@ -100,6 +111,16 @@ class Postman:
             size=AT_ONCE,
         )
         return await asyncio.gather(*(self._attempt(delivery) for delivery in claimed))
+
+    async def _readable(self, change: Change) -> Sequence[Delivery]:
+        try:
+            return await self._deliveries(change)
+        except StoreUnavailable:
+            raise
+        except Exception as fault:
+            # Reported: one step that cannot be told must not keep all that follow from being told
+            self._report(fault)
+            return ()
 
     async def _deliveries(self, change: Change) -> list[Delivery]:
         event = change.step.happening.value

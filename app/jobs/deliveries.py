@@ -57,6 +57,10 @@ class DeliveryJob:
         except StoreUnavailable:
             structlog.get_logger().warning("deliveries_wait_for_the_store", retry_after_s=self._store_away_s)
             return self._store_away_s
+        except Exception as fault:
+            # One round that fails for a fault of ours must not end all that follow
+            structlog.get_logger().error("delivery_fault", exc_info=fault)
+            return self._store_away_s
         for target in due - self._turns.keys():
             self._turns[target] = asyncio.get_running_loop().create_task(self._turn(target))
         return self._poll_s

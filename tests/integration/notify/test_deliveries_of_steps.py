@@ -1,19 +1,23 @@
 """Steps of approvals reach their targets: once per success, again after each failure, under one id, on either store."""
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from office import LINK_KEY, PUBLIC_URL, SECRET, Office, agreed, asked, office, postman
 from receivers import Handler, receiver, status
 from standardwebhooks import Webhook
 
+from app.approval.approval import Approval
 from app.gateway.links import PREFIX, Tickets
 from app.gateway.notifying import BACK_OFF_S, STALE_AFTER_S, Outcome
 from app.gateway.record import rfc3339
 from app.ports import Attempt, Delivery, DeliveryState, Message, Sent
+from app.store.approvals import ApprovalStore
 from tests.servers import free_port
 
 
@@ -207,8 +211,6 @@ async def test_pages_of_the_log_join_without_gap_and_filter(store_url: str) -> N
 
 
 async def test_a_link_is_used_once_however_many_ask(store_url: str) -> None:
-    import asyncio
-
     async with office(store_url, {}) as there:
 
         async def use(nonce: str, at: float = 0) -> bool:
@@ -244,6 +246,33 @@ async def test_a_fault_of_ours_is_reported_and_the_delivery_is_tried_again(store
         (outcome,) = await made.deliver("ops")
         assert (outcome.state, outcome.error) == (DeliveryState.PENDING, "fault")
         assert [type(fault) for fault in faults] == [RuntimeError]
+
+
+class Unreadable:
+    """Approvals of which one is not what it should be."""
+
+    def __init__(self, approvals: ApprovalStore, bad: str) -> None:
+        self._approvals = approvals
+        self._bad = bad
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._approvals, name)
+
+    async def get(self, approval_id: str) -> Approval | None:
+        found = await self._approvals.get(approval_id)
+        assert found is not None
+        return replace(found, request={"outcome": "damaged"}) if approval_id == self._bad else found
+
+
+async def test_a_step_that_cannot_be_told_keeps_no_other_from_being_told(store_url: str) -> None:
+    async with receiver(status(200)) as hook, office(store_url, {"ops": hook.port}) as there:
+        bad, good = asked(), asked()
+        await there.approvals.create(bad)
+        await there.approvals.create(good)
+        there.postman._approvals = Unreadable(there.approvals, bad.approval_id)
+        assert len(await everything(there)) == 1
+        assert json.loads(hook.got[0].body)["data"]["approval_id"] == good.approval_id
+        assert len(there.faults) == 1
 
 
 @pytest.mark.parametrize("purpose", ["\x00", "naïve \U0001f600 \u2028", "x" * 500])
