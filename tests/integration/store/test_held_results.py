@@ -11,6 +11,7 @@ from stored_approvals import at
 from app.ports import HeldResults
 from app.store.approvals import ApprovalStore
 from app.store.held import CHUNK_BYTES, HeldStore
+from app.store.sealed import Seal
 
 KEY = bytes(range(32))
 LONG = bytes(range(256)) * (CHUNK_BYTES // 256) * 3 + b"the end"
@@ -125,6 +126,33 @@ async def test_nothing_damaged_cut_or_reordered_is_given_out(
         damage += " AND approval_id = 'apr_1'" if "WHERE" in damage.split(")")[-1] else " WHERE approval_id = 'apr_1'"
     await change(opened, damage)
     assert await held.take("apr_1") is None
+
+
+async def test_chunks_that_changed_places_are_not_given_out(opened: ApprovalStore, held: HeldStore) -> None:
+    await held.hold("apr_1", [LONG], expires_at=EXPIRES)
+    for before, after in ((0, 9), (1, 0), (9, 1)):
+        await change(
+            opened,
+            "UPDATE held_results SET number = :after, chunks = 20 WHERE number = :before",
+            before=before, after=after,
+        )  # fmt: skip
+    await change(opened, "UPDATE held_results SET chunks = 4")
+    assert await held.take("apr_1") is None
+
+
+async def test_a_result_that_was_cut_does_not_pass_for_a_shorter_one(opened: ApprovalStore, held: HeldStore) -> None:
+    await held.hold("apr_1", [LONG], expires_at=EXPIRES)
+    await change(opened, "DELETE FROM held_results WHERE number = 3")
+    await change(opened, "UPDATE held_results SET chunks = 3")
+    assert await held.take("apr_1") is None
+
+
+def test_what_is_sealed_for_one_purpose_opens_for_no_other() -> None:
+    nonce, body = Seal(KEY, "one").close(b"content", (b"place",))
+    assert Seal(KEY, "one").open(nonce, body, (b"place",)) == b"content"
+    assert Seal(KEY, "two").open(nonce, body, (b"place",)) is None
+    assert Seal(KEY, "one").open(nonce, body, (b"pla", b"ce")) is None
+    assert Seal(KEY, "one").open(b"", body, (b"place",)) is None
 
 
 async def test_one_bit_is_enough_to_give_nothing_out(opened: ApprovalStore, held: HeldStore) -> None:
