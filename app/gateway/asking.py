@@ -212,7 +212,6 @@ def _require_askable(connection: Connection, command: QueryCommand, plan: Plan) 
 def require_dry_run_tells_nothing(plan: Plan) -> None:
     if reads_what_is_asked(plan):
         raise AccessDenied(
-            "What this write reads needs a human's approval first, and a dry run would tell of it: send it without "
-            "`dry_run`, and the approver sees what it would touch.",
+            "You may not read all of what this write reads, and a dry run would tell of it: send it without `dry_run`.",
             rules=plan.decision.rules,
         )

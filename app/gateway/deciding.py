@@ -1,6 +1,6 @@
 """From what a statement touches to one decision on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.gateway.lens import Lens
 from app.policy.caller import Caller
@@ -71,6 +71,22 @@ def wanted_of(connection: str, statement: Statement, seen: Lens) -> Wanted:
         asks=tuple(rule for view in views for rule in view.asks),
         asked_labels=tuple(dict.fromkeys(label for view in views for label in view.asked_labels)),
         refusal=refusal,
+    )
+
+
+def handing_back(wanted: Wanted) -> Wanted:
+    """Of a write that returns rows: what comes back is read, and whoever may only change rows is not shown them."""
+    read = tuple((resource, Action.SELECT) for resource, action in wanted.accesses if action is not Action.SELECT)
+    return replace(wanted, accesses=tuple(dict.fromkeys((*wanted.accesses, *read))))
+
+
+def may_count(snapshot: PolicySnapshot, caller: Caller, wanted: Wanted, context: Context) -> bool:
+    """Whether the caller may hear how many rows a statement meets before it ran for good: only where each table, and
+    each label that it wants unmasked, may be read without asking. Otherwise WHERE and a number read everything."""
+    one = {**context, "rows": 1}
+    return not wanted.asked_labels and all(
+        isinstance(snapshot.decide(caller, resource, Action.SELECT, one), Allow)
+        for resource in dict.fromkeys(resource for resource, _ in wanted.accesses)
     )
 
 

@@ -34,6 +34,8 @@ class Plan:
     masks: tuple[str, ...]
     max_rows: int | None
     max_bytes: int | None
+    tells_counts: bool
+    """Of a write: the caller may hear what it would touch before it ran for good."""
     row_filtered: bool
     names_hidden: bool
     """The SQL that runs names columns that the caller may not know of."""

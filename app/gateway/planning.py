@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from app.gateway.connections import Catalogs, Connection
-from app.gateway.deciding import decide, wanted_of
+from app.gateway.deciding import decide, handing_back, may_count, wanted_of
 from app.gateway.lens import Lens, names_hidden
 from app.gateway.lenses import Lenses, Look
 from app.gateway.lru import Lru
@@ -200,6 +200,10 @@ class Planner:
                     write = guard.rewrite_write(statement, seen.view, seen.catalog)
                 case (_, True):
                     write = await self._heavy.rewrite_write(guard, statement, touched, seen.catalog)
+        if write is not None and write.returning:
+            wanted = handing_back(wanted)
+            verdict = decide(snapshot, caller, wanted, context)
+            decision = verdict.decision
         runs = rewritten or write
         views = [seen.views[access.table] for access in statement.accesses]
         outputs = () if runs is None or runs.outputs is None else runs.outputs
@@ -219,6 +223,7 @@ class Planner:
             masks=tuple(sorted({mask for output in outputs for mask in output.masks})),
             max_rows=_least(view.max_rows for view in views),
             max_bytes=_least(view.max_bytes for view in views),
+            tells_counts=write is None or may_count(snapshot, caller, wanted, context),
             row_filtered=any(view.row_filter is not None for view in views),
             names_hidden=any(names_hidden(view) for view in views),
             masked=any(column.mask is not None for view in views for column in view.columns),

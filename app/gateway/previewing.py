@@ -62,8 +62,8 @@ def expected(plan: Plan) -> Outcome:
 
 
 def reads_what_is_asked(plan: Plan) -> bool:
-    """Whether a human has to allow that rows are seen at all, not only that some are changed."""
-    return any(action in (Action.SELECT, Action.UNMASK) for _, action in plan.asked)
+    """Whether the caller may not see the rows at all, or a human has to allow it: then no number tells of them."""
+    return not plan.tells_counts or any(action in (Action.SELECT, Action.UNMASK) for _, action in plan.asked)
 
 
 class Previews:

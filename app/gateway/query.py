@@ -77,6 +77,8 @@ class Query:
         snapshot: PolicySnapshot,
         record: Record,
     ) -> Answer:
+        if command.dry_run:
+            require_dry_run_tells_nothing(plan)
         limits = self._statements.limits(connection, plan, snapshot, command.max_rows)
         claimed = None if command.dry_run else await self._claim(caller, command, record)
         if isinstance(claimed, Answer):

@@ -149,3 +149,26 @@ async def test_no_write_runs_without_an_intent() -> None:
     site.trail.down = True
     told = await site.ask("ana", INSERT)
     assert (told.code, site.engine.committed) == ("audit_unavailable", [])
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM people WHERE id > 5", "UPDATE people SET id = id WHERE id > 5"])
+async def test_whoever_may_only_change_rows_counts_none_before_they_are_changed(sql: str) -> None:
+    """Or `dry_run` with one WHERE after the other would read the table."""
+    site = Site()
+    told = await site.ask("eve", sql, dry_run=True)
+    assert (told.status, told.code, site.engine.dry) == (403, "access_denied", [])
+    waits = await site.ask("eve", "UPDATE people SET id = id WHERE id > 5")
+    assert (waits.status, waits.body["affected_rows"]) == (202, None)
+    silent = Site()
+    silent.engine.error = ConnectorError(Failure.STATEMENT, fault=Fault.DIVISION_BY_ZERO)
+    assert (await silent.ask("eve", "UPDATE people SET id = id WHERE id > 5")).raw == (
+        await Site().ask("eve", "UPDATE people SET id = id WHERE id > 5")
+    ).raw
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM people WHERE id = 1 RETURNING id", INSERT + " RETURNING id"])
+async def test_whoever_may_only_change_rows_is_shown_none(sql: str) -> None:
+    site = Site()
+    told = await site.ask("eve", sql)
+    assert (told.status, site.engine.committed) == (403, [])
+    assert (await site.ask("eve", sql.removesuffix(" RETURNING id"))).status == 200
