@@ -1,7 +1,7 @@
 """On which terms a request may be approved: who, how many, for how long, and for what. Bound into the digest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
@@ -31,7 +31,8 @@ class Requirement:
     quorum: int = 1
     escalate_after_s: int | None = None
     escalate_to: tuple[str, ...] = ()
-    source: str = ""
+    source: str = field(default="", compare=False)
+    """Says where the rule stands, not what it asks: a comment above it changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
