@@ -2,6 +2,7 @@
 
 from connectors.conformance.harness import SqlHarness
 from connectors.conformance.sql import SqlConformance
-from connectors.conformance.writes import WriteConformance, WriteHarness
+from connectors.conformance.write_harness import WriteHarness
+from connectors.conformance.writes import WriteConformance
 
 __all__ = ["SqlConformance", "SqlHarness", "WriteConformance", "WriteHarness"]

@@ -14,22 +14,19 @@ every test. Statements are what the engines have in common; where they differ, t
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from connectors.conformance.harness import GENEROUS, Collected
 from connectors.conformance.harness import refused as read_refused
+from connectors.conformance.write_harness import ACCOUNTS, DRY, FREELY, WriteHarness, opened, refused, written
 from connectors.contract import (
     ConnectorError,
-    ConnectorFactory,
     Failure,
     Fault,
     ResultColumn,
     Runnable,
-    SqlConnector,
-    SqlConnectorConfig,
     SqlWriter,
     Stopped,
     WriteLimits,
@@ -37,77 +34,8 @@ from connectors.contract import (
     WriteRunnable,
 )
 
-ACCOUNTS = 1_000
-FREELY = WriteLimits(read=GENEROUS)
-DRY = WriteLimits(read=GENEROUS, dry_run=True)
 _TOUCHED = "RETURNING (1 = 1)"
 _MOMENTS = 40
-
-
-class WriteHarness(Protocol):
-    """One database that may be changed, and the statements in its dialect."""
-
-    factory: ConnectorFactory
-    account: str
-    """`account` as a statement names it."""
-    entry: str
-    later: str
-    placeholder: str
-    """Of the first argument."""
-    slow_write: str
-    """A write on `account` that would run for hours before it touches its first row."""
-    create: str
-    """DDL that makes a table `made` with one column `a`, and `drop` that drops it."""
-    drop: str
-    made: str
-    no_writes: Sequence[str]
-    """Statements that are no write of rows, or write what a write may not."""
-
-    def config(self, pool_max: int = 4) -> SqlConnectorConfig: ...
-
-    def config_of_nothing(self) -> SqlConnectorConfig:
-        """Of a database that is not there."""
-
-    async def rows_of(self, table: str) -> list[tuple[Any, ...]]:
-        """Every row in the order of its first column, read past the connector."""
-
-    def locked(self) -> AbstractAsyncContextManager[None]:
-        """While it is open, somebody else's transaction keeps writes on `account` waiting."""
-
-
-class Writer(SqlConnector, SqlWriter, Protocol):
-    """Both at once."""
-
-
-@contextlib.asynccontextmanager
-async def opened(harness: WriteHarness) -> AsyncIterator[Writer]:
-    connector = harness.factory(harness.config())
-    assert isinstance(connector, SqlWriter)
-    await connector.open()
-    try:
-        yield connector
-    finally:
-        await connector.close()
-
-
-async def written(
-    connector: Writer, sql: str, args: tuple[Any, ...] = (), limits: WriteLimits = FREELY, *, returning: bool = False
-) -> tuple[WriteOutcome, Collected]:
-    sink = Collected()
-    outcome = await connector.write(WriteRunnable(sql=sql, args=args, returning=returning), limits, sink)
-    assert outcome.row_count == len(sink.rows)
-    return outcome, sink
-
-
-async def refused(connector: Writer, statement: WriteRunnable | str, limits: WriteLimits = FREELY) -> ConnectorError:
-    """The error that the write ends with."""
-    try:
-        await connector.write(
-            WriteRunnable(sql=statement) if isinstance(statement, str) else statement, limits, Collected()
-        )
-    except ConnectorError as e:
-        return e
-    raise AssertionError(f"not refused: {statement}")
 
 
 class WriteConformance:

@@ -12,7 +12,7 @@ import pytest
 
 from connectors.conformance import SqlConformance, WriteConformance
 from connectors.conformance.harness import THINGS
-from connectors.conformance.writes import ACCOUNTS
+from connectors.conformance.write_harness import ACCOUNTS
 from connectors.contract import Dialect, SqlConnectorConfig
 from connectors.sqlite import connector, session
 
