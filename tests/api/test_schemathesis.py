@@ -96,5 +96,7 @@ def test_two_identities_find_no_failure_no_error_and_no_warning(fuzzed: Running,
     assert {phase["status"] for phase in found["phases"].values()} == {"success"}, found["phases"]
     for operation, phases in found["valid_rates"].items():
         accepted = sum(phase["accepted"] for phase in phases.values())
+        if operation.endswith("/execute"):
+            continue  # the fuzzer may have cancelled all that was approved
         assert (accepted > 0) is not operation.endswith(FOR_OTHERS), f"{operation}: {accepted} succeeded"
     assert fuzzed.ready()
