@@ -9,10 +9,10 @@ from postgast import pg_query_pb2 as pb
 from app.policy.decision import TableView
 from app.sql.postgres.names import strings
 from app.sql.postgres.nodes import NODE, NODES, SCALAR, Rules
-from app.sql.postgres.reader import Reader
 from app.sql.postgres.tables import new_table
 from app.sql.postgres.tree import PgTree, check_rendering, rendered, stored
 from app.sql.postgres.writable import check_named, check_target
+from app.sql.postgres.write_reader import WriteReader
 from app.sql.statement import Refusal, RewrittenWrite, SqlRefused
 from connectors.contract import Catalog, TableKey
 
@@ -133,7 +133,7 @@ class Defined:
     renames: bool = False
 
 
-def read_ddl(which: str | None, node: Any, reader: Reader) -> Defined | None:
+def read_ddl(which: str | None, node: Any, reader: WriteReader) -> Defined | None:
     """None: not DDL of a kind that is understood here. Names get their schema, in place."""
     read = _READERS.get(str(which))
     if read is None:
@@ -195,7 +195,7 @@ def _check_renamed(named: tuple[str, ...], view: TableView) -> None:
         )
 
 
-def _created(message: Any, reader: Reader) -> Defined:
+def _created(message: Any, reader: WriteReader) -> Defined:
     key = new_table(message.relation)
     columns = {entry.column_def.colname for entry in message.table_elts if entry.HasField("column_def")}
     for name in _columns_in(message):
@@ -204,7 +204,7 @@ def _created(message: Any, reader: Reader) -> Defined:
     return Defined(tables=(key,))
 
 
-def _altered(message: Any, reader: Reader) -> Defined:
+def _altered(message: Any, reader: WriteReader) -> Defined:
     key = reader.existing(message.relation)
     added, named, validates = set(), [], False
     for entry in message.cmds:
@@ -220,14 +220,14 @@ def _altered(message: Any, reader: Reader) -> Defined:
     return Defined(tables=(key,), existing=(key,), named=tuple(named), validates=validates)
 
 
-def _indexed(message: Any, reader: Reader) -> Defined:
+def _indexed(message: Any, reader: WriteReader) -> Defined:
     key = reader.existing(message.relation)
     named = [one.index_elem.name for one in (*message.index_params, *message.index_including_params)]
     named = [name for name in named if name] + list(_columns_in(message))
     return Defined(tables=(key,), existing=(key,), named=tuple(named), validates=bool(message.unique))
 
 
-def _renamed(message: Any, reader: Reader) -> Defined | None:
+def _renamed(message: Any, reader: WriteReader) -> Defined | None:
     if not message.HasField("relation"):
         return None
     key = reader.existing(message.relation)
@@ -236,12 +236,12 @@ def _renamed(message: Any, reader: Reader) -> Defined | None:
     return Defined(tables=(key, (key[0], message.newname)), existing=(key,), renames=True)
 
 
-def _truncated(message: Any, reader: Reader) -> Defined:
+def _truncated(message: Any, reader: WriteReader) -> Defined:
     keys = tuple(reader.existing(relation.range_var) for relation in message.relations)
     return Defined(tables=keys, existing=keys, removes=True)
 
 
-def _dropped(message: Any, reader: Reader) -> Defined | None:
+def _dropped(message: Any, reader: WriteReader) -> Defined | None:
     if message.remove_type not in _STATEMENTS["drop_stmt"]["remove_type"]:
         return None
     index = message.remove_type == pb.ObjectType.Value("OBJECT_INDEX")
@@ -259,13 +259,13 @@ def _dropped(message: Any, reader: Reader) -> Defined | None:
     return Defined(tables=tuple(keys), existing=tuple(keys), removes=not index)
 
 
-def _viewed(message: Any, reader: Reader) -> Defined:
+def _viewed(message: Any, reader: WriteReader) -> Defined:
     reader.read_root(message.query.select_stmt)
     _only(message, "view", "aliases", "query", "replace", "with_check_option")
     return Defined(tables=(new_table(message.view),))
 
 
-def _filled(message: Any, reader: Reader) -> Defined | None:
+def _filled(message: Any, reader: WriteReader) -> Defined | None:
     if message.query.WhichOneof("node") != "select_stmt":
         return None
     reader.read_root(message.query.select_stmt)
@@ -299,7 +299,7 @@ def _columns_in(message: Any) -> Iterator[str]:
                 yield from _columns_in(part)
 
 
-_READERS: Final[dict[str, Callable[[Any, Reader], Defined | None]]] = {
+_READERS: Final[dict[str, Callable[[Any, WriteReader], Defined | None]]] = {
     "create_stmt": _created,
     "alter_table_stmt": _altered,
     "index_stmt": _indexed,

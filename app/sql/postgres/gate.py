@@ -16,6 +16,7 @@ from app.sql.postgres.scan_order import keeps_scan_order
 from app.sql.postgres.substitution import Binds, substitute
 from app.sql.postgres.tree import PgTree, Reference, bare, check_rendering, disagreement, parsed, rendered, stored
 from app.sql.postgres.value_cap import capped
+from app.sql.postgres.write_reader import WriteReader
 from app.sql.postgres.write_rewriting import rewrite_write
 from app.sql.postgres.writes import read_write
 from app.sql.statement import (
@@ -107,11 +108,13 @@ def _read(tree: Any, numbered: Numbered, token_count: int, params: ParamTypes, c
         )
     node = tree.stmts[0].stmt
     parameters = Parameters(numbered.names, params)
-    reader = Reader(catalog, parameters)
+    reader: Reader
     if node.WhichOneof("node") == "select_stmt":
+        reader = Reader(catalog, parameters)
         statement = _read_select(tree, node.select_stmt, reader, parameters, numbered)
     else:
-        statement = read_write(tree, node, reader, parameters)
+        reader = writing = WriteReader(catalog, parameters)
+        statement = read_write(tree, node, writing, parameters)
         for use in reader.suspects:
             use.position = numbered.caller_place(use.position)
         if statement.action is Action.DDL:

@@ -24,12 +24,3 @@ def insert_columns(message: Any, written: Written, view: TableView, binding: Bin
             Refusal.CONSTRUCT, f"Name the columns to fill: INSERT INTO {view.name} (…). You see {len(visible)} of them."
         )
     return visible[:width]
-
-
-def check_inserted(message: Any) -> None:
-    """DEFAULT stands alone in a VALUES row, where it takes its column's."""
-    select = message.select_stmt.select_stmt
-    if select.values_lists and (select.HasField("with_clause") or select.sort_clause):
-        for row in select.values_lists:
-            if any(item.HasField("set_to_default") for item in row.list.items):
-                raise SqlRefused(Refusal.CONSTRUCT, "DEFAULT is allowed in plain VALUES rows only.")

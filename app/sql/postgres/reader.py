@@ -4,7 +4,7 @@ The walk also normalises the tree in place: placeholders get their types, `schem
 `table.column`, numbers get the spelling that every server version reads alike.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from postgast import pg_query_pb2 as pb
@@ -13,21 +13,18 @@ from app.policy.decision import Action
 from app.sql.postgres import nodes
 from app.sql.postgres.expressions import Expressions
 from app.sql.postgres.names import function_columns, implied_name, strings
-from app.sql.postgres.nodes import Rules
 from app.sql.postgres.parameters import Parameters
-from app.sql.postgres.scope import Cte, Item, Joined, Output, Query, Relation, Scope, Written
+from app.sql.postgres.scope import Cte, Item, Joined, Output, Query, Relation, Scope
 from app.sql.postgres.tables import resolve
 from app.sql.postgres.tree import Reference
 from app.sql.statement import Refusal, SqlRefused
-from connectors.contract import Catalog, TableKey
+from connectors.contract import Catalog
 
-_SOURCES = {Action.UPDATE: ("from_clause",), Action.DELETE: ("using_clause",)}
-_SERIALS = (["serial"], ["bigserial"], ["smallserial"], ["serial4"], ["serial8"], ["serial2"])
 _INNER, _LEFT, _RIGHT = (pb.JoinType.Value(name) for name in ("JOIN_INNER", "JOIN_LEFT", "JOIN_RIGHT"))
 
 
 class Reader(Expressions):
-    """Reads one statement. After `read_root` or `read_write` its public attributes hold what was found."""
+    """Reads one statement. After `read_root` its public attributes hold what was found."""
 
     def __init__(self, catalog: Catalog, parameters: Parameters) -> None:
         super().__init__(catalog, parameters)
@@ -35,89 +32,11 @@ class Reader(Expressions):
         self.relation_names: list[tuple[str, str]] = []
         self.wheres: list[tuple[Scope, tuple[str | int, ...]]] = []
         self.groups = False
-        self.referenced: list[tuple[TableKey, tuple[str, ...]]] = []
         self._ctes: dict[str, Cte] = {}
 
     def read_root(self, select: Any) -> Query:
         self._path = ["stmts", 0, "stmt", "select_stmt"]
         return self.read_query(select)
-
-    def read_write(self, message: Any, which: str, action: Action, rules: Rules, more: Mapping[str, Rules]) -> Written:
-        """INSERT, UPDATE or DELETE: the same gates, a target that is no query's source."""
-        self._more = dict(more)
-        self._path = ["stmts", 0, "stmt", which]
-        if message.HasField("with_clause"):
-            self._path.append("with_clause")
-            self.read_with(message.with_clause)
-            self._path.pop()
-        self._path.append("relation")
-        target = self.relation(message.relation, action)
-        self._path.pop()
-        inserted = None
-        if action is Action.INSERT and message.HasField("select_stmt"):
-            # What is inserted sees the WITH queries and nothing of the target.
-            self._path += ("select_stmt", "select_stmt")
-            inserted = self.read_query(message.select_stmt.select_stmt)
-            del self._path[-2:]
-        scope = self._scope = Scope()
-        self._leaf(target)
-        scope.items.append(target)
-        for clause in _SOURCES.get(action, ()):
-            self._path += (clause, 0)
-            for index, entry in enumerate(getattr(message, clause)):
-                self._path[-1] = index
-                scope.items.append(self._from_item(entry, True))
-            del self._path[-2:]
-        if action is not Action.INSERT and message.HasField("where_clause"):
-            self.wheres.append((scope, (*self._path, "where_clause")))
-        self.fields(message, rules)
-        if action is Action.INSERT and message.HasField("on_conflict_clause"):
-            excluded = Relation(alias="excluded", table=target.table, aliased=True, reference=target.reference)
-            self._scope = Scope(relations=[target, excluded])
-            self._path.append("on_conflict_clause")
-            self.fields(message.on_conflict_clause, more["on_conflict_clause"])
-            self._path.pop()
-            self._scope = scope
-        returning = Query(scope=scope)
-        if message.HasField("returning_clause"):
-            self._path.append("returning_clause")
-            self.fields(message.returning_clause, nodes.RETURNING)
-            self._path += ("exprs", 0)
-            for index, entry in enumerate(message.returning_clause.exprs):
-                self._path[-1] = index
-                returning.outputs.append(self._output(entry))
-            del self._path[-3:]
-        return Written(target=target, returning=returning, inserted=inserted)
-
-    def existing(self, message: Any) -> TableKey:
-        """The table that DDL names; the name gets its schema, in place."""
-        if message.catalogname:
-            raise SqlRefused(Refusal.CONSTRUCT, nodes.refusal_of("catalogname"), position=message.location)
-        key = resolve(message.schemaname, message.relname, self.catalog, message.location)
-        message.schemaname = key[0]
-        return key
-
-    def read_ddl(self, message: Any, rules: Rules, more: Mapping[str, Rules]) -> None:
-        """The same gates for the expressions in it; which columns they name is the caller's to check."""
-        self._more = dict(more)
-        self._scope = Scope()
-        self.fields(message, rules)
-
-    def _column_type(self, value: Any, _message: Any) -> None:
-        if strings(value.names) not in _SERIALS:
-            self._type_name(value, _message)
-
-    def _referenced_table(self, value: Any, message: Any) -> None:
-        self.referenced.append((self.existing(value), tuple(strings(message.pk_attrs))))
-
-    def table_named(self, schema: str, name: str) -> TableKey:
-        return resolve(schema, name, self.catalog, None)
-
-    def table_of_index(self, schema: str, name: str) -> TableKey:
-        for table in self.catalog.tables.values():
-            if (not schema or table.schema == schema) and any(index.name == name for index in table.indexes):
-                return table.key
-        return resolve(schema, name, self.catalog, None)
 
     def read_query(self, select: Any) -> Query:
         """A SelectStmt in the current scope; CTE names it defines are gone afterwards."""
@@ -141,13 +60,13 @@ class Reader(Expressions):
             self._path += ("from_clause", 0)
             for index, entry in enumerate(select.from_clause):
                 self._path[-1] = index
-                scope.items.append(self._from_item(entry, True))
+                scope.items.append(self.from_item(entry, True))
             del self._path[-2:]
         if select.target_list:
             self._path += ("target_list", 0)
             for index, entry in enumerate(select.target_list):
                 self._path[-1] = index
-                query.outputs.append(self._output(entry))
+                query.outputs.append(self.output(entry))
             del self._path[-2:]
         if select.HasField("where_clause"):
             self.wheres.append((scope, (*self._path, "where_clause")))
@@ -168,7 +87,7 @@ class Reader(Expressions):
         self._path.pop()
         return arm
 
-    def _output(self, entry: Any) -> Output:
+    def output(self, entry: Any) -> Output:
         if entry.WhichOneof("node") != "res_target":
             self._refuse_node(str(entry.WhichOneof("node")), entry)
         target = entry.res_target
@@ -223,7 +142,7 @@ class Reader(Expressions):
                 self._ctes = {**self._ctes, cte.name: cte}
         del self._path[-5:]
 
-    def _from_item(self, entry: Any, preserved: bool) -> Item:
+    def from_item(self, entry: Any, preserved: bool) -> Item:
         which = entry.WhichOneof("node")
         method = _FROM.get(which)
         if method is None:
@@ -236,7 +155,7 @@ class Reader(Expressions):
     def _range_var(self, message: Any, preserved: bool) -> Relation:
         relation = self.relation(message, Action.SELECT)
         relation.preserved = preserved
-        return self._leaf(relation)
+        return self.leaf(relation)
 
     def relation(self, message: Any, action: Action) -> Relation:
         """What a table name stands for: a CTE in scope, else a governed table."""
@@ -259,7 +178,7 @@ class Reader(Expressions):
         )
         return Relation(alias=alias, columns=columns, table=key, aliased=aliased, reference=len(self.references) - 1)
 
-    def _leaf(self, relation: Relation) -> Relation:
+    def leaf(self, relation: Relation) -> Relation:
         assert self._scope is not None
         self._scope.relations.append(relation)
         return relation
@@ -274,7 +193,7 @@ class Reader(Expressions):
         query = self.read_query(message.subquery.select_stmt)
         self._scope = outer
         del self._path[-2:]
-        return self._leaf(
+        return self.leaf(
             Relation(
                 alias=message.alias.aliasname,
                 columns=tuple(strings(message.alias.colnames)),
@@ -296,7 +215,7 @@ class Reader(Expressions):
         aliased = message.HasField("alias")
         names = function_columns(message)
         first = implied_name(message.functions[0].list.items[0]) or ""
-        return self._leaf(
+        return self.leaf(
             Relation(
                 alias=message.alias.aliasname if aliased else first,
                 columns=tuple(strings(message.alias.colnames)),
@@ -317,9 +236,9 @@ class Reader(Expressions):
         kind = message.jointype
         self.fields(message, nodes.JOIN)
         self._path.append("larg")
-        left = self._from_item(message.larg, preserved and kind in (_INNER, _LEFT))
+        left = self.from_item(message.larg, preserved and kind in (_INNER, _LEFT))
         self._path[-1] = "rarg"
-        right = self._from_item(message.rarg, preserved and kind in (_INNER, _RIGHT))
+        right = self.from_item(message.rarg, preserved and kind in (_INNER, _RIGHT))
         self._path[-1] = "quals"
         self.node(message.quals)
         self._path.pop()
@@ -340,23 +259,7 @@ class Reader(Expressions):
         query = self.read_query(message)
         self._uses += query.everything
 
-    def _multi_assign(self, message: Any, _node: Any) -> None:
-        """`(a, b) = …`: the tree holds the whole right side once for each column."""
-        self._path.append("source")
-        source = message.source
-        if source.WhichOneof("node") == "row_expr" and len(source.row_expr.args) == message.ncolumns:
-            self._path += ("row_expr", "args", message.colno - 1)
-            self.node(source.row_expr.args[message.colno - 1])
-            del self._path[-3:]
-        elif message.colno == 1:
-            self.node(source)
-        self._path.pop()
-
-    METHODS: ClassVar[dict[str, Callable[[Any, Any, Any], None]]] = {
-        **Expressions.METHODS,
-        "select_stmt": _select,
-        "multi_assign_ref": _multi_assign,
-    }
+    METHODS: ClassVar[dict[str, Callable[[Any, Any, Any], None]]] = {**Expressions.METHODS, "select_stmt": _select}
 
 
 _FROM: dict[str | None, Callable[[Reader, Any, bool], Item]] = {

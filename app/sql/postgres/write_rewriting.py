@@ -10,7 +10,7 @@ from app.sql.postgres.assignments import Assignments, assignments
 from app.sql.postgres.binding import Binding
 from app.sql.postgres.conflicts import check_conflict
 from app.sql.postgres.conjuncts import Conjunct, check_required, conjuncts
-from app.sql.postgres.inserting import check_inserted, insert_columns
+from app.sql.postgres.inserting import insert_columns
 from app.sql.postgres.returning import Carried, Returned, carried, returned
 from app.sql.postgres.scope import Written
 from app.sql.postgres.substitution import Binds, add_conjuncts, pushed_down, substitute
@@ -156,7 +156,6 @@ def _inserted(work: _Work) -> tuple[Any, int]:
     frame, message = work.frame, work.message
     columns = insert_columns(message, work.written, work.view, work.binding)
     check_columns(columns, work.view, frame.table)
-    check_inserted(message)
     alias = frame.names("x")
     if message.HasField("on_conflict_clause"):
         check_conflict(message.on_conflict_clause, work.written.target.alias, work.view, frame.table)

@@ -9,9 +9,9 @@ from app.policy.decision import Action
 from app.sql.postgres.ddl import read_ddl
 from app.sql.postgres.nodes import NODE, NODES, SCALAR, Rules
 from app.sql.postgres.parameters import Parameters
-from app.sql.postgres.reader import Reader
 from app.sql.postgres.scope import Written
 from app.sql.postgres.tree import PgTree, bare
+from app.sql.postgres.write_reader import WriteReader
 from app.sql.statement import Access, Refusal, SqlRefused, Statement
 from connectors.contract import Dialect
 
@@ -65,7 +65,7 @@ _WRITES = {
 }
 
 
-def read_write(tree: Any, node: Any, reader: Reader, parameters: Parameters) -> Statement:
+def read_write(tree: Any, node: Any, reader: WriteReader, parameters: Parameters) -> Statement:
     which = node.WhichOneof("node")
     if which in _WRITES:
         action, rules = _WRITES[which]
@@ -103,7 +103,7 @@ def _also_updates(statement: Statement, written: Written) -> Statement:
 
 def _statement(
     tree: Any,
-    reader: Reader,
+    reader: WriteReader,
     parameters: Parameters,
     action: Action,
     kind: str,
