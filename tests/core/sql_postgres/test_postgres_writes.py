@@ -290,3 +290,10 @@ def test_ddl_reads_no_row_and_tells_of_none(sql: str, code: Refusal) -> None:
 
 def test_ddl_takes_no_parameters() -> None:
     assert refusal("CREATE TABLE t (x int DEFAULT :x)", params={"x": 1}) is Refusal.PARAMETERS
+
+
+def test_the_callers_row_holds_visible_columns_alone() -> None:
+    sql = rewritten("UPDATE orders o SET status = row_to_json(o)::text RETURNING to_jsonb(o)").sql
+    for source in ("douane0_b", "douane0_w"):
+        row = sql.split(f"CROSS JOIN LATERAL (SELECT {source}.", 1)[1].split(") o", 1)[0]
+        assert [part.split(" AS ")[1] for part in row.split(", ")] == list(world._COLUMNS[ORDERS])
