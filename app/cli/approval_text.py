@@ -171,6 +171,8 @@ def _rows_in_words(approval: Document) -> str:
         return f"unknown: it was tried, and failed with {failed}"
     if rows is not None:
         return f"{rows} would leave, exactly these" if reads else f"{rows} affected in a dry run; more than that aborts"
+    if _outcome(approval, "previewed"):
+        return "worked out already; its approvers see how many"
     if guess is not None:
         return f"about {guess}, estimated by the planner; not run yet"
     return "unknown: not run yet, and the engine has no estimate"

@@ -1,5 +1,7 @@
 """Processes and stores that go away between asking, deciding and running: nothing is lost, nothing runs twice."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,40 @@ def test_a_gateway_killed_while_a_write_runs_never_runs_it_again(
     assert_verifies(site.audit)
 
 
+def test_a_gateway_killed_after_the_commit_and_before_the_store_knows_runs_it_no_second_time(
+    tmp_path: Path, issuer: Issuer, target: PostgresServer
+) -> None:
+    """The store is held by another connection from the start of the write on: its outcome cannot be stored."""
+    site = ApprovalSite(folder=tmp_path, issuer=issuer, pg=target)
+    with site.run() as first:
+        approval = who(first, "ana").asked("DELETE FROM people WHERE id BETWEEN 18101 AND 18110")
+        assert who(first, "max").decide(approval).status_code == 200
+        with closing(sqlite3.connect(site.folder / "store" / "douane.db", isolation_level=None, timeout=20)) as store:
+            with locked(target, "id BETWEEN 18101 AND 18110"):
+                running = InBackground(lambda: who(first, "ana").execute(approval))
+                until(lambda: writes_waiting(target) == 1, what="the write waits for the lock")
+                store.execute("BEGIN EXCLUSIVE")
+            until(lambda: people(target, "id BETWEEN 18101 AND 18110") == 0, what="the write is committed")
+            kill(first)
+            with pytest.raises(AssertionError):
+                running.answer()
+            store.execute("ROLLBACK")
+    target.psql("INSERT INTO people VALUES (18101, 'back@mail.example', 'c', 1)", "approvals_target")
+    with site.run() as second:
+        ana = who(second, "ana")
+        refused(ana.execute(approval), "approval_in_use")
+        tamper(
+            site, f"UPDATE approvals SET started_at = '2020-01-01T00:00:00.000000Z' WHERE approval_id = '{approval}'"
+        )
+        until(lambda: ana.get(approval)["state"] == "failed", what="the sweep gives it up", seconds=40)
+        refused(ana.execute(approval), "approval_failed")
+        assert people(target, "id BETWEEN 18101 AND 18110") == 1
+        told = story(second.logged(), approval)
+        assert ("execute_approval", "intent", None) in told
+        assert any(code == "outcome_unknown" for _, _, code in told), told
+    assert_verifies(site.audit)
+
+
 def test_a_store_lost_after_the_yes_runs_nothing_and_works_again_when_it_is_back(
     tmp_path: Path, issuer: Issuer, target: PostgresServer
 ) -> None:
@@ -122,9 +158,6 @@ def test_a_store_lost_while_a_write_runs_learns_of_its_outcome_later(
     tmp_path: Path, issuer: Issuer, target: PostgresServer
 ) -> None:
     """The target is SQLite, held by another connection for a moment, in which the store goes away."""
-    import sqlite3
-    from contextlib import closing
-
     target.create_database("lost_later")
     site = ApprovalSite(folder=tmp_path, issuer=issuer, pg=target, store_on_pg="lost_later")
     with site.run() as gateway:

@@ -185,6 +185,21 @@ def test_who_may_decide_is_told_how_to_in_a_terminal_and_why_a_preview_failed() 
 
 
 @pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ({"rows": None, "previewed": True, "estimated_rows": 40}, "worked out already; its approvers see how many"),
+        ({"rows": None, "previewed": False, "estimated_rows": 40}, "about 40, estimated by the planner; not run yet"),
+        ({"rows": None, "previewed": False, "estimated_rows": None}, "unknown: not run yet, and the engine has no"),
+        ({"rows": 0, "previewed": True}, "0 affected in a dry run; more than that aborts"),
+    ],
+)
+def test_rows_are_told_as_they_are_known(outcome: dict[str, Any], said: str) -> None:
+    told = {**APPROVAL, "outcome": {**APPROVAL["outcome"], **outcome}}
+    with gateway({SHOW: (200, told)}) as (url, _):
+        assert f"Rows      {said}" in run("show", ID, env=asked(url)).stdout
+
+
+@pytest.mark.parametrize(
     ("seconds", "said"), [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (14_399, "3 h 59 min"), (90_000, "1 d 1 h")]
 )
 def test_a_span_is_told_by_its_two_greatest_units(seconds: int, said: str) -> None:
