@@ -365,3 +365,7 @@ def test_any_text_is_written_or_refused_and_nothing_else(start: str, words: list
     except SqlRefused:
         return
     assert "ssn" not in made.sql
+
+
+def test_a_write_that_only_one_reader_understands_does_not_run() -> None:
+    assert refused("DELETE FROM orders WHERE NOT id IN (1) IN (2) LIKE 3 ESCAPE 4").refusal is Refusal.DISAGREEMENT
