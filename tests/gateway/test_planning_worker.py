@@ -90,3 +90,12 @@ async def test_a_statement_that_takes_too_long_is_refused_and_the_next_one_is_re
     assert await plan(worker)
     assert pid_of(worker) != stopped
     await worker.aclose()
+
+
+async def test_a_large_write_is_rewritten_elsewhere_as_well(worker: PlanningWorker) -> None:
+    statement = await worker.inspect(GUARD, "DELETE FROM t WHERE id = 1 RETURNING id", {}, catalog("w"))
+    os.kill(pid_of(worker), signal.SIGKILL)
+    written = await worker.rewrite_write(GUARD, statement, VIEWS, catalog("w"))
+    assert written == GUARD.rewrite_write(
+        GUARD.inspect("DELETE FROM t WHERE id = 1 RETURNING id", {}, catalog("w")), VIEWS.get, catalog("w")
+    )
