@@ -26,6 +26,7 @@ STATUS: dict[type[Refused], int] = {
     errors.UnknownConnection: 404,
     errors.UnknownApproval: 404,
     errors.NoPreview: 404,
+    errors.UnknownDelivery: 404,
     errors.InvalidCursor: 404,
     errors.TableNotFound: 404,
     errors.MethodNotAllowed: 405,
