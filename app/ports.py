@@ -160,6 +160,8 @@ class WriteKeys(Protocol):
     async def release(self, scope: str) -> None:
         """Nothing ran: the key is free again."""
 
+    async def forget_expired(self, now: str) -> int: ...
+
 
 class DeliveryState(StrEnum):
     PENDING = "pending"

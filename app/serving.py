@@ -93,9 +93,7 @@ def with_lifespan(opened: OpenGateway) -> AsgiApp:
 
 
 class _Server(uvicorn.Server):
-    def __init__(
-        self, config: uvicorn.Config, on_started: Callable[[], None], on_draining: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], on_draining: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
         self._on_draining = on_draining

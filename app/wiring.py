@@ -155,6 +155,7 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
     sweep = Sweep(
         approvals=parts.store,
         held=waiting.held,
+        keys=waiting.keys,
         discards=waiting.discards,
         bulletin=waiting.bulletin,
         enter=parts.trail.append,
@@ -218,6 +219,7 @@ class _Waiting:
         self.bulletin = Bulletin(parts.store, room=self.room)
         self.feed = Feed(parts.store)
         self.held = HeldStore(parts.store.engine, parts.approval_keys.held)
+        self.keys = WriteKeyStore(parts.store.engine, parts.approval_keys.answers)
         self.discards = Discards(self.held)
 
     def close(self) -> None:
@@ -287,9 +289,7 @@ def _statements(
     statements = Statements(
         connections=parts.connections, planner=planner, binder=Binder(parts.mask_keys), now=time.time
     )
-    keys = StoredKeys(
-        keys=WriteKeyStore(parts.store.engine, parts.approval_keys.answers), now=time.time, background=background
-    )
+    keys = StoredKeys(keys=waiting.keys, now=time.time, background=background)
     reads = Reads(statements=statements, cursors=cursors, public_url=public_url, refresh_soon=refresh_soon)
     writes = Writes(statements=statements, keys=keys, intend=customs.intend, refresh_soon=refresh_soon)
     previews = Previews(

@@ -329,8 +329,8 @@ class SqlWriter(Protocol):
     """A connector that also writes. Without it every write is refused.
 
     `write` returns when the transaction is durably committed (dry_run: rolled back), and raises ConnectorError when
-    nothing was changed; Failure.OUTCOME_UNKNOWN alone means that it may have been. Cancelling the task before the commit
-    was sent rolls back; from then on the call outlives the cancellation until the outcome is known, and ends in
+    nothing was changed; Failure.OUTCOME_UNKNOWN alone means that it may have been. Cancelling the task before the
+    commit was sent rolls back; from then on the call outlives the cancellation until the outcome is known, and ends in
     CancelledError only if nothing was committed. Rows reach the sink before the commit: the caller releases none of
     them unless `write` returned. The transaction is serialisable enough that the rows counted, checked and returned are
     the rows changed. Integrity violations of every kind raise STATEMENT with Fault.INTEGRITY, without a name or value.

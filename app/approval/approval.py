@@ -71,6 +71,9 @@ class Outcome:
     labels: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
     row_filtered: bool = False
+    policy_values: tuple[str | int | float | bool, ...] = ()
+    """What policy binds into the statement (row filters, constants of masks), in order: the text alone does not say
+    which rows of it the caller gets."""
     estimated_rows: int | None = None
     rows: int | None = None
     held_sha256: str | None = None
@@ -90,6 +93,7 @@ class Outcome:
             "labels": list(self.labels),
             "masks": list(self.masks),
             "row_filtered": self.row_filtered,
+            "policy_values": list(self.policy_values),
             "estimated_rows": self.estimated_rows,
             "rows": self.rows,
             "held_sha256": self.held_sha256,

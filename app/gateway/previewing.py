@@ -23,6 +23,7 @@ from app.gateway.writing import Writes
 from app.policy.caller import Caller
 from app.policy.decision import Action
 from app.policy.snapshot import PolicySnapshot
+from app.sql.statement import ValueBind
 from connectors.contract import Limits
 
 SALT_BYTES = 16
@@ -58,6 +59,7 @@ def expected(plan: Plan) -> Outcome:
         labels=plan.labels,
         masks=plan.masks,
         row_filtered=plan.row_filtered,
+        policy_values=() if runs is None else tuple(b.value for b in runs.binds if isinstance(b, ValueBind)),
     )
 
 

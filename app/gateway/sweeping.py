@@ -13,7 +13,7 @@ from app.approval.approval import Approval, State
 from app.approval.machine import Objection
 from app.gateway.bulletin import Bulletin
 from app.gateway.record import rfc3339
-from app.ports import Approvals, HeldResults, StoreUnavailable
+from app.ports import Approvals, HeldResults, StoreUnavailable, WriteKeys
 
 BATCH = 100
 MAX_UNESCALATED = 1_000
@@ -52,6 +52,7 @@ class Sweep:
         *,
         approvals: Approvals,
         held: HeldResults,
+        keys: WriteKeys,
         discards: Discards,
         bulletin: Bulletin,
         enter: Enter,
@@ -60,6 +61,7 @@ class Sweep:
     ) -> None:
         self._approvals = approvals
         self._held = held
+        self._keys = keys
         self._discards = discards
         self._bulletin = bulletin
         self._enter = enter
@@ -75,6 +77,7 @@ class Sweep:
         steps = await self._overdue()
         steps += await self._unescalated()
         await self._discards.settle()
+        await self._keys.forget_expired(self._at())
         destroyed = await self._held.destroy_expired(self._at())
         if destroyed:
             await self._enter(self._entry("completed", {"happening": "held_results_destroyed", "count": destroyed}))

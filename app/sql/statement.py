@@ -194,8 +194,8 @@ class SqlGuard(Protocol):
         """Only for Action.SELECT."""
 
     def rewrite_write(self, statement: Statement, views: Views, catalog: Catalog) -> RewrittenWrite:
-        """For every other action. WHERE, SET, VALUES and RETURNING see the caller's views alone (masked, filtered); rows
-        outside of the row filter are neither touched nor left behind."""
+        """For every other action. WHERE, SET, VALUES and RETURNING see the caller's views alone (masked, filtered);
+        rows outside of the row filter are neither touched nor left behind."""
 
 
 class Shape(Protocol):

@@ -137,6 +137,12 @@ class MemoryKeys:
         if scope in self.kept:
             self.kept[scope] = (*self.kept[scope][:2], answer)
 
+    async def forget_expired(self, now: str) -> int:
+        gone = [scope for scope, (_, expires_at, _answer) in self.kept.items() if expires_at <= now]
+        for scope in gone:
+            del self.kept[scope]
+        return len(gone)
+
     async def release(self, scope: str) -> None:
         await self.outages.call("release", self._release(scope))
 

@@ -12,6 +12,7 @@ from app.approval.people import Person
 from app.gateway.record import rfc3339
 from connectors.contract import ConnectorError, Failure, Fault
 from tests.gateway.execution_site import BLIND, DATA, RULES, TERMS, WINDOW, Site, policy, sha256
+from tests.gateway.fakes import caller
 
 DELETE = "DELETE FROM people WHERE id = 1"
 UPDATE = "UPDATE people SET id = id WHERE id = 1"
@@ -180,6 +181,21 @@ async def test_what_would_run_differently_goes_back_to_people_with_the_differenc
         await site.said_yes(name)
         done = await site.execute("ana", name)
         assert done.raw.startswith(anew)
+
+
+async def test_other_claims_mean_other_rows_so_people_decide_anew() -> None:
+    site = Site()
+    site.current = policy(data=DATA + b"    rows:\n      '*': id = claims.n\n")
+    first, second = (replace(caller("ana", claims={"n": n}), policy_key=f"ana{n}") for n in (1, 2))
+    site.tokens["ana"] = first
+    name = await site.approved(DELETE)
+    site.tokens["ana"] = second
+    assert (await site.execute("ana", name)).code == "approval_reopened"
+    assert site.engine.committed == []
+    step = (await site.stored(name)).history[-1]
+    assert step.detail["difference"] == {"policy_values": {"before": "as approved", "after": "changed"}}
+    await site.said_yes(name)
+    assert (await site.execute("ana", name)).status == 200
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tests.gateway.approval_fakes import (
     quorum,
     waiting,
 )
+from tests.gateway.execution_fakes import MemoryKeys
 
 HOUR_S = 3_600.0
 
@@ -30,6 +31,7 @@ HOUR_S = 3_600.0
 class Broom:
     store: MemoryApprovals = field(default_factory=MemoryApprovals)
     held: MemoryHeld = field(default_factory=MemoryHeld)
+    keys: MemoryKeys = field(default_factory=MemoryKeys)
     entries: list[dict[str, Any]] = field(default_factory=list)
     log_full: bool = False
     now_s: float = NOW_S
@@ -38,6 +40,7 @@ class Broom:
         return Sweep(
             approvals=self.store,
             held=self.held,
+            keys=self.keys,
             discards=Discards(self.held),
             bulletin=Bulletin(self.store),
             enter=self.enter,
@@ -137,3 +140,11 @@ async def test_one_that_cannot_be_moved_does_not_keep_the_others_from_it() -> No
     with pytest.raises(ValueError, match="instant"):
         await broom.sweep().once()
     assert broom.state(waiting(2)) is State.EXPIRED
+
+
+async def test_keys_that_expired_are_forgotten() -> None:
+    broom = Broom()
+    await broom.keys.claim("old", "a", now=AT, expires_at=AT)
+    await broom.keys.claim("young", "a", now=AT, expires_at="9999")
+    await broom.sweep().once()
+    assert set(broom.keys.kept) == {"young"}
