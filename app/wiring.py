@@ -1,7 +1,6 @@
 """The wiring: parts in, one running gateway out. No other module gives an adapter to a use case."""
 
 import gc
-import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,40 +18,19 @@ from app.api.door import AsgiApp, Door, Entrance
 from app.api.operations import ENDPOINTS, SCOPES, declare
 from app.api.problems import Problems
 from app.api.system import Health, Surface, add_system_routes, system_paths
-from app.connecting import refresh_quietly
-from app.gateway.approvals import ApprovalDesk, Register
-from app.gateway.asking import Asking
-from app.gateway.bulletin import Bulletin
-from app.gateway.connections import Connection
+from app.approving import Waiting, approval_use_cases, statement_use_cases, sweep_of
 from app.gateway.cursor import Cursors
 from app.gateway.discovery import Discovery
-from app.gateway.executing import Executing
-from app.gateway.explaining import Explain
-from app.gateway.feed import Feed
-from app.gateway.following import Following
-from app.gateway.idempotency import StoredKeys
-from app.gateway.judging import Judging
 from app.gateway.links import PREFIX as LINKS
-from app.gateway.parameters import Binder
 from app.gateway.pipeline import Customs, UseCase
 from app.gateway.planning import Planner
-from app.gateway.previewing import Previews
-from app.gateway.query import Query
-from app.gateway.reading import Reads
 from app.gateway.record import Record
-from app.gateway.statements import Statements
-from app.gateway.sweeping import Discards, Sweep
-from app.gateway.using import Uses
-from app.gateway.waiting import WaitingRoom
-from app.gateway.writing import Writes
 from app.identity.metadata import challenge, metadata_url, protected_resource
 from app.jobs.approvals import keep_swept
 from app.parts import Identity, Parts, open_parts
 from app.ports import StoreUnavailable, TrailUnavailable
 from app.serving import StartRefused
 from app.settings.model import Settings
-from app.store.held import HeldStore
-from app.store.write_keys import WriteKeyStore
 from app.telemetry.trace import trace_of
 from app.telling import telling
 
@@ -126,7 +104,7 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
         login=None if demo_parts is None else demo_parts.login,
     )
     add_system_routes(app, surface, problems, _trace)
-    waiting = _Waiting(parts)
+    waiting = Waiting(parts)
     told = telling(
         settings.notifications,
         store=parts.store,
@@ -151,18 +129,7 @@ def _door(settings: Settings, parts: Parts, demo_parts: DemoParts | None) -> Doo
         room=waiting.room,
         draining=waiting.close,
     )
-    longest_s = max((connection.timeout_s for connection in parts.connections.values()), default=0.0)
-    sweep = Sweep(
-        approvals=parts.store,
-        held=waiting.held,
-        keys=waiting.keys,
-        discards=waiting.discards,
-        bulletin=waiting.bulletin,
-        enter=parts.trail.append,
-        now=time.time,
-        longest_s=longest_s,
-    )
-    parts.background.start(keep_swept(sweep))
+    parts.background.start(keep_swept(sweep_of(parts, waiting)))
     if told.job is not None:
         parts.background.start(told.job.run())
     parts.trail.expect(lambda: door.in_flight)
@@ -211,26 +178,9 @@ def _customs(parts: Parts, problems: Problems) -> Customs:
     )
 
 
-class _Waiting:
-    """What those share who wait for a human, and those who tell them."""
-
-    def __init__(self, parts: Parts) -> None:
-        self.room = WaitingRoom()
-        self.bulletin = Bulletin(parts.store, room=self.room)
-        self.feed = Feed(parts.store)
-        self.held = HeldStore(parts.store.engine, parts.approval_keys.held)
-        self.keys = WriteKeyStore(parts.store.engine, parts.approval_keys.answers)
-        self.discards = Discards(self.held)
-
-    def close(self) -> None:
-        self.bulletin.close()
-        self.feed.close()
-
-
-def _use_cases(parts: Parts, customs: Customs, public_url: str, waiting: _Waiting) -> dict[str, UseCase]:
+def _use_cases(parts: Parts, customs: Customs, public_url: str, waiting: Waiting) -> dict[str, UseCase]:
     planner = Planner(catalogs=parts.catalogs, heavy=parts.worker, looked_up=parts.metrics.looked_up)
     cursors = Cursors(parts.cursor_key)
-    query, explain, executing = _statements(parts, customs, public_url, waiting, planner, cursors)
     discovery = Discovery(
         connections=parts.connections,
         policies=parts.policies,
@@ -239,112 +189,13 @@ def _use_cases(parts: Parts, customs: Customs, public_url: str, waiting: _Waitin
         now=time.time,
         public_url=public_url,
     )
-    register = Register(approvals=parts.store, policies=parts.policies, public_url=public_url, now=time.time)
-    desk = ApprovalDesk(
-        register=register,
-        approvals=parts.store,
-        held=waiting.held,
-        bulletin=waiting.bulletin,
-        cursors=cursors,
-        public_url=public_url,
-    )
-    judging = Judging(
-        register=register,
-        approvals=parts.store,
-        bulletin=waiting.bulletin,
-        intend=customs.intend,
-        discard=waiting.discards,
-    )
-    following = Following(
-        feed=waiting.feed,
-        policies=parts.policies,
-        now=time.time,
-        admitted=lambda caller: parts.verifier.revocations.revoked(caller) is None,
-        enter=parts.trail.append,
-    )
     return {
         "get_identity": discovery.identity,
         "list_connections": discovery.list_connections,
         "describe_connection": discovery.describe_connection,
-        "query_sql": query.run,
-        "explain_sql": explain.explain,
-        "list_approvals": desk.list_approvals,
-        "get_approval": desk.get_approval,
-        "preview_approval": desk.preview_approval,
-        "decide_approval": judging.decide,
-        "execute_approval": executing.execute,
-        "cancel_approval": judging.cancel,
-        "revoke_approval": judging.revoke,
-        "stream_approvals": following.stream,
+        **statement_use_cases(parts, waiting, planner, cursors, customs.intend, public_url),
+        **approval_use_cases(parts, waiting, cursors, customs.intend, public_url),
     }
-
-
-def _statements(
-    parts: Parts, customs: Customs, public_url: str, waiting: _Waiting, planner: Planner, cursors: Cursors
-) -> tuple[Query, Explain, Executing]:
-    def refresh_soon(connection: Connection) -> None:
-        parts.background.start(refresh_quietly(parts.catalogs, connection))
-
-    background = parts.background.start
-    statements = Statements(
-        connections=parts.connections, planner=planner, binder=Binder(parts.mask_keys), now=time.time
-    )
-    keys = StoredKeys(keys=waiting.keys, now=time.time, background=background)
-    reads = Reads(statements=statements, cursors=cursors, public_url=public_url, refresh_soon=refresh_soon)
-    writes = Writes(statements=statements, keys=keys, intend=customs.intend, refresh_soon=refresh_soon)
-    previews = Previews(
-        statements=statements,
-        reads=reads,
-        writes=writes,
-        random=secrets.token_bytes,
-        max_held_bytes=parts.max_held_bytes,
-    )
-    asking = Asking(
-        approvals=parts.store,
-        held=waiting.held,
-        previews=previews,
-        keys=keys,
-        bulletin=waiting.bulletin,
-        now=time.time,
-        random=secrets.token_bytes,
-        public_url=public_url,
-        intend=customs.intend,
-        background=background,
-    )
-    uses = Uses(
-        approvals=parts.store,
-        held=waiting.held,
-        statements=statements,
-        reads=reads,
-        writes=writes,
-        bulletin=waiting.bulletin,
-        now=time.time,
-        background=background,
-    )
-    executing = Executing(
-        approvals=parts.store,
-        held=waiting.held,
-        policies=parts.policies,
-        statements=statements,
-        previews=previews,
-        uses=uses,
-        keys=keys,
-        bulletin=waiting.bulletin,
-        now=time.time,
-        public_url=public_url,
-        intend=customs.intend,
-        background=background,
-    )
-    query = Query(
-        policies=parts.policies,
-        statements=statements,
-        reads=reads,
-        writes=writes,
-        asking=asking,
-        executing=executing,
-        keys=keys,
-    )
-    return query, Explain(statements=statements, policies=parts.policies), executing
 
 
 def _health(parts: Parts) -> Health:

@@ -1,0 +1,174 @@
+"""What approvals add to a gateway: those who wait, those who tell them, the operations on both, and the sweep."""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+from app.connecting import refresh_quietly
+from app.gateway.approvals import ApprovalDesk, Register
+from app.gateway.asking import Asking
+from app.gateway.bulletin import Bulletin
+from app.gateway.connections import Connection
+from app.gateway.cursor import Cursors
+from app.gateway.executing import Executing
+from app.gateway.explaining import Explain
+from app.gateway.feed import Feed
+from app.gateway.following import Following
+from app.gateway.idempotency import StoredKeys
+from app.gateway.judging import Judging
+from app.gateway.parameters import Binder
+from app.gateway.pipeline import UseCase
+from app.gateway.planning import Planner
+from app.gateway.previewing import Previews
+from app.gateway.query import Query
+from app.gateway.reading import Reads
+from app.gateway.record import Record
+from app.gateway.statements import Statements
+from app.gateway.sweeping import Discards, Sweep
+from app.gateway.using import Uses
+from app.gateway.waiting import WaitingRoom
+from app.gateway.writing import Writes
+from app.parts import Parts
+from app.store.held import HeldStore
+from app.store.write_keys import WriteKeyStore
+
+Intend = Callable[[Record], Awaitable[None]]
+
+
+class Waiting:
+    """What those share who wait for a human, and those who tell them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.room = WaitingRoom()
+        self.bulletin = Bulletin(parts.store, room=self.room)
+        self.feed = Feed(parts.store)
+        self.held = HeldStore(parts.store.engine, parts.approval_keys.held)
+        self.keys = WriteKeyStore(parts.store.engine, parts.approval_keys.answers)
+        self.discards = Discards(self.held)
+
+    def close(self) -> None:
+        self.bulletin.close()
+        self.feed.close()
+
+
+def statement_use_cases(
+    parts: Parts, waiting: Waiting, planner: Planner, cursors: Cursors, intend: Intend, public_url: str
+) -> dict[str, UseCase]:
+    """Statements, and those of them that people approved."""
+
+    def refresh_soon(connection: Connection) -> None:
+        parts.background.start(refresh_quietly(parts.catalogs, connection))
+
+    background = parts.background.start
+    statements = Statements(
+        connections=parts.connections, planner=planner, binder=Binder(parts.mask_keys), now=time.time
+    )
+    keys = StoredKeys(keys=waiting.keys, now=time.time, background=background)
+    reads = Reads(statements=statements, cursors=cursors, public_url=public_url, refresh_soon=refresh_soon)
+    writes = Writes(statements=statements, keys=keys, intend=intend, refresh_soon=refresh_soon)
+    previews = Previews(
+        statements=statements,
+        reads=reads,
+        writes=writes,
+        random=secrets.token_bytes,
+        max_held_bytes=parts.max_held_bytes,
+    )
+    asking = Asking(
+        approvals=parts.store,
+        held=waiting.held,
+        previews=previews,
+        keys=keys,
+        bulletin=waiting.bulletin,
+        now=time.time,
+        random=secrets.token_bytes,
+        public_url=public_url,
+        intend=intend,
+        background=background,
+    )
+    uses = Uses(
+        approvals=parts.store,
+        held=waiting.held,
+        statements=statements,
+        reads=reads,
+        writes=writes,
+        bulletin=waiting.bulletin,
+        now=time.time,
+        background=background,
+    )
+    executing = Executing(
+        approvals=parts.store,
+        held=waiting.held,
+        policies=parts.policies,
+        statements=statements,
+        previews=previews,
+        uses=uses,
+        keys=keys,
+        bulletin=waiting.bulletin,
+        now=time.time,
+        public_url=public_url,
+        intend=intend,
+        background=background,
+    )
+    query = Query(
+        policies=parts.policies,
+        statements=statements,
+        reads=reads,
+        writes=writes,
+        asking=asking,
+        executing=executing,
+        keys=keys,
+    )
+    explain = Explain(statements=statements, policies=parts.policies)
+    return {"query_sql": query.run, "explain_sql": explain.explain, "execute_approval": executing.execute}
+
+
+def approval_use_cases(
+    parts: Parts, waiting: Waiting, cursors: Cursors, intend: Intend, public_url: str
+) -> dict[str, UseCase]:
+    """What requesters and approvers do with approvals, but for their use."""
+    register = Register(approvals=parts.store, policies=parts.policies, public_url=public_url, now=time.time)
+    desk = ApprovalDesk(
+        register=register,
+        approvals=parts.store,
+        held=waiting.held,
+        bulletin=waiting.bulletin,
+        cursors=cursors,
+        public_url=public_url,
+    )
+    judging = Judging(
+        register=register,
+        approvals=parts.store,
+        bulletin=waiting.bulletin,
+        intend=intend,
+        discard=waiting.discards,
+    )
+    following = Following(
+        feed=waiting.feed,
+        policies=parts.policies,
+        now=time.time,
+        admitted=lambda caller: parts.verifier.revocations.revoked(caller) is None,
+        enter=parts.trail.append,
+    )
+    return {
+        "list_approvals": desk.list_approvals,
+        "get_approval": desk.get_approval,
+        "preview_approval": desk.preview_approval,
+        "decide_approval": judging.decide,
+        "cancel_approval": judging.cancel,
+        "revoke_approval": judging.revoke,
+        "stream_approvals": following.stream,
+    }
+
+
+def sweep_of(parts: Parts, waiting: Waiting) -> Sweep:
+    longest_s = max((connection.timeout_s for connection in parts.connections.values()), default=0.0)
+    return Sweep(
+        approvals=parts.store,
+        held=waiting.held,
+        keys=waiting.keys,
+        discards=waiting.discards,
+        bulletin=waiting.bulletin,
+        enter=parts.trail.append,
+        now=time.time,
+        longest_s=longest_s,
+    )
