@@ -158,7 +158,10 @@ class WriteKeys(Protocol):
         """It ran, and this was the answer (kept encrypted)."""
 
     async def release(self, scope: str) -> None:
-        """Nothing ran: the key is free again."""
+        """Nothing ran: the key is free again. One that was settled stays."""
+
+    async def retract(self, scope: str, answer: bytes) -> None:
+        """What this answer announced never came to be: the key is free again, unless it has another answer by now."""
 
     async def forget_expired(self, now: str) -> int: ...
 

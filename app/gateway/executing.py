@@ -6,7 +6,8 @@ ended is stored, at once or as soon as the store is back.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 
@@ -72,6 +73,7 @@ class Executing:
         self._intend = intend
         self._background = background
         self._sleep = sleep
+        self._tries: set[str] = set()
 
     async def execute(self, caller: Caller, command: ExecuteApproval, record: Record) -> Answer:
         approval = await self._load(command.approval_id)
@@ -105,6 +107,25 @@ class Executing:
             )
         person = Person.of(caller, caller.principal_subjects)
         _begun(approval, person, self._at())
+        with self._alone(approval):
+            return await self._tried(caller, approval, person, record, ticket)
+
+    @contextmanager
+    def _alone(self, approval: Approval) -> Iterator[None]:
+        """Who would lose the race anyway plans and reads nothing for it. Between processes the store decides."""
+        if approval.approval_id in self._tries:
+            raise ApprovalInUse(
+                "It is being executed right now: wait with get_approval for its outcome.", retry_after_s=1
+            )
+        self._tries.add(approval.approval_id)
+        try:
+            yield
+        finally:
+            self._tries.discard(approval.approval_id)
+
+    async def _tried(
+        self, caller: Caller, approval: Approval, person: Person, record: Record, ticket: Ticket | None
+    ) -> Answer:
         snapshot = self._policies.current
         try:
             today = await recheck(self._statements, snapshot, caller, approval.request, record)
@@ -157,12 +178,15 @@ class Executing:
     async def _withdrawn(self, approval: Approval, person: Person, refused: Refused, record: Record) -> Refused:
         """Takes the approval back; what to tell the caller."""
         gone = withdraw(approval, at=self._at(), reason="Policy or the database no longer allows it.")
-        await self._step(approval, gone, person, record)
-        await now_or_later(lambda: self._held.destroy(approval.approval_id), self._background, self._sleep)
+        await to_the_end(self._taken_back(approval, gone, person, record))
         return AccessDenied(
             f"What was approved is no longer allowed, so the approval was revoked: {refused.detail}",
             rules=refused.rules,
         )
+
+    async def _taken_back(self, before: Approval, gone: Approval, person: Person, record: Record) -> None:
+        await self._step(before, gone, person, record)
+        await now_or_later(lambda: self._held.destroy(before.approval_id), self._background, self._sleep)
 
     async def _reopened(
         self, approval: Approval, caller: Caller, person: Person, today: Today, record: Record
@@ -185,21 +209,26 @@ class Executing:
                 approval, at=self._at(), request=request, difference=today.difference, reasons=today.plan.rule_names
             )
             record.held_sha256 = preview.outcome.held_sha256
-            await self._step(approval, anew, person, record)
-            # Held by the one who was first, so that nobody else's preview takes its place.
             held = None if preview.held is None else b"".join(preview.held.opening.pieces())
+            # Whoever leaves now leaves it whole: with the outcome that is bound goes the result that is held.
+            await to_the_end(self._opened_anew(approval, anew, held, person, record))
         except Objection as objection:
             return refusal_of_objection(objection)
         finally:
             if preview.held is not None:
                 preview.held.opening.close()
-        await now_or_later(lambda: hold(self._held, anew, held), self._background, self._sleep)
-        record.approval_state = anew.state.value
         changed = ", ".join(sorted(today.difference))
         return ApprovalReopened(
             f"What was approved would run differently now ({changed}), so nothing ran and people decide anew: call "
             f"get_approval with approval_id {approval.approval_id} and wait_seconds 30."
         )
+
+    async def _opened_anew(
+        self, before: Approval, anew: Approval, held: bytes | None, person: Person, record: Record
+    ) -> None:
+        await self._step(before, anew, person, record)
+        # Held by the one who was first, so that nobody else's preview takes its place.
+        await now_or_later(lambda: hold(self._held, anew, held), self._background, self._sleep)
 
     async def _step(self, before: Approval, after: Approval, person: Person, record: Record) -> None:
         """Intent first, then the store. Raises Refused when somebody was first, or the store is away."""

@@ -159,10 +159,10 @@ class StoredKeys:
         await self._keys.settle(ticket.scope, b"".join(answer.opening.pieces()))
         ticket.settled = True
 
-    async def free(self, scope: str) -> None:
-        """Raises ApprovalsUnavailable."""
+    async def free(self, replay: Replay) -> None:
+        """What it announced never came to be. Raises ApprovalsUnavailable."""
         try:
-            await self._keys.release(scope)
+            await self._keys.retract(replay.scope, replay.opening)
         except StoreUnavailable as error:
             raise ApprovalsUnavailable("Nothing ran: retry later, with the same key.", retry_after_s=5) from error
 

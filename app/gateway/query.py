@@ -103,14 +103,15 @@ class Query:
         snapshot: PolicySnapshot,
         record: Record,
     ) -> Answer:
-        claimed = await self._claim(caller, command, record)
-        if isinstance(claimed, Answer):
-            return claimed
         if plan.rewritten is not None and not plan.rewritten.cacheable:
             # Filled in from a shape: what is bound has to come out the same when it is used.
             plan = await self._statements.plan(connection, caller, snapshot, command, record, exact=True)
             if not isinstance(plan.decision, AskFirst):
                 raise AccessDenied("Policy decided differently within one request: send it again.")
+        # Last before it is asked: a key that was claimed is freed there, whatever happens.
+        claimed = await self._claim(caller, command, record)
+        if isinstance(claimed, Answer):
+            return claimed
         approval, answer = await self._asking.ask(connection, caller, command, plan, snapshot, record, claimed)
         return await self._waited(caller, command, approval, record, answer)
 
@@ -140,7 +141,7 @@ class Query:
             known = await self._asking.known(claimed.approval_id, record)
             if known is not None:
                 return await self._waited(caller, command, known, record, None)
-            await self._keys.free(claimed.scope)
+            await self._keys.free(claimed)
         raise IdempotencyInFlight("This idempotency key is in use right now: retry after a moment.", retry_after_s=1)
 
 

@@ -128,7 +128,14 @@ class Sweep:
         if after.state is State.FAILED:
             about["code"] = UNKNOWN
         await self._enter(self._entry("intent", about))
-        if not await self._approvals.replace(approval, after):
+        try:
+            stored = await self._approvals.replace(approval, after)
+        except StoreUnavailable:
+            raise
+        except Exception as fault:
+            self._faults.append(fault)
+            return False
+        if not stored:
             return False
         self._bulletin.changed(approval.approval_id)
         await self._enter(self._entry("completed", about))

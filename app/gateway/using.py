@@ -130,6 +130,9 @@ class Uses:
     async def _run(self, use: Use) -> Answer:
         if use.left:
             raise asyncio.CancelledError
+        if self._over(use.approval):
+            # The store may have taken its time to say that the use was won.
+            raise ApprovalExpired("Its time ran out: send the request again to ask anew.")
         if use.held is not None:
             return _released(use)
         limits = self._limits(use)
@@ -198,8 +201,6 @@ class Uses:
             limits = narrowed(limits, rows_left(approval), None)
         if approval.usable_until is None:
             return limits
-        if self._over(approval):
-            raise ApprovalExpired("Its time ran out: send the request again to ask anew.")
         left_s = instant(approval.usable_until).timestamp() - self._now()
         return replace(limits, timeout_s=min(limits.timeout_s, left_s))
 

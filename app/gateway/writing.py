@@ -1,5 +1,6 @@
 """One planned write: dry, or for good; what it may say of the rows that it touched."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from app.gateway.answer import Answer, Spool, json_answer
 from app.gateway.command import QueryCommand
 from app.gateway.connections import Connection
 from app.gateway.envelope import Closing, Envelope, rowless_document
-from app.gateway.errors import NoSpaceForAnswer, WritesNotRun
+from app.gateway.errors import NoSpaceForAnswer, Refused, WritesNotRun
 from app.gateway.faults import refusal_of
 from app.gateway.idempotency import StoredKeys, Ticket
 from app.gateway.plan import Plan
@@ -46,19 +47,24 @@ class Writes:
         ticket: Ticket | None,
     ) -> Answer:
         """A write that needs nobody's approval: at once. `ticket`: of its idempotency key."""
-        if plan.action is Action.DDL:
-            raise WritesNotRun(
-                "Changes of the schema run only after a human approved them: a rule with effect approve asks one.",
-                rules=plan.decision.rules,
-            )
         if command.dry_run:
+            _require_no_ddl(plan)
             return await self.run(connection, command, plan, limits, record, closing=Closing(dry_run=True, notice=_DRY))
         if ticket is None:
+            _require_no_ddl(plan)
             await self._intend(record)
             return await self.run(connection, command, plan, limits, record)
         async with self._keys.using(ticket):
+            _require_no_ddl(plan)
             await self._intend(record)
-            answer = await self.run(connection, command, plan, limits, record)
+            try:
+                answer = await self.run(connection, command, plan, limits, record)
+            except (Refused, asyncio.CancelledError):
+                raise
+            except BaseException:
+                # A fault of ours: nobody can say how far the write came, so its key runs nothing again.
+                ticket.settled = True
+                raise
         await self._keys.settle(ticket, answer, Closing(affected_rows=record.affected_rows), plan.policy_version)
         return answer
 
@@ -147,6 +153,14 @@ class Writes:
                 "later.",
                 retry_after_s=5,
             ) from error
+
+
+def _require_no_ddl(plan: Plan) -> None:
+    if plan.action is Action.DDL:
+        raise WritesNotRun(
+            "Changes of the schema run only after a human approved them: a rule with effect approve asks one.",
+            rules=plan.decision.rules,
+        )
 
 
 def writer_of(connection: Connection, plan: Plan) -> SqlWriter:

@@ -57,6 +57,16 @@ class WriteKeyStore:
             async with self._writes.begin() as connection:
                 await connection.execute(delete(write_keys).where(*unsettled))
 
+    async def retract(self, scope: str, answer: bytes) -> None:
+        with translated():
+            async with self._writes.begin() as connection:
+                row = (await connection.execute(select(write_keys).where(write_keys.c.scope == scope))).first()
+                if row is None or row.nonce is None or row.answer is None:
+                    return
+                if self._seal.open(row.nonce, row.answer, (scope.encode(),)) == answer:
+                    same = (write_keys.c.scope == scope, write_keys.c.nonce == row.nonce)
+                    await connection.execute(delete(write_keys).where(*same))
+
     async def forget_expired(self, now: str) -> int:
         """How many there were. Claims see to their own key; this keeps the table small."""
         expired = write_keys.c.expires_at <= now

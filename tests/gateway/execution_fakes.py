@@ -147,7 +147,15 @@ class MemoryKeys:
         await self.outages.call("release", self._release(scope))
 
     async def _release(self, scope: str) -> None:
-        self.kept.pop(scope, None)
+        if scope in self.kept and self.kept[scope][2] is None:
+            del self.kept[scope]
+
+    async def retract(self, scope: str, answer: bytes) -> None:
+        await self.outages.call("retract", self._retract(scope, answer))
+
+    async def _retract(self, scope: str, answer: bytes) -> None:
+        if scope in self.kept and self.kept[scope][2] == answer:
+            del self.kept[scope]
 
 
 class Numbers:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -493,3 +494,81 @@ async def test_a_step_of_somebody_else_in_between_wins() -> None:
     site.store.get = overtaken  # type: ignore[method-assign]
     told = await site.execute("ana", name)
     assert (told.status, told.code, site.engine.committed) == (409, "approval_in_use", [])
+
+
+@pytest.mark.parametrize("sql", [DELETE, "SELECT id FROM asked"])
+async def test_a_use_that_the_store_confirms_after_its_deadline_gives_nothing_out(sql: str) -> None:
+    site = Site()
+    name = await site.approved(sql)
+    replaced = site.store.replace
+
+    async def slow(before: Any, after: Any) -> bool:
+        won = await replaced(before, after)
+        if after.state is State.EXECUTING:
+            site.now += 3_600
+        return won
+
+    site.store.replace = slow  # type: ignore[method-assign]
+    told = await site.execute("ana", name)
+    assert (told.status, told.code) == (409, "approval_expired")
+    assert ((await site.stored(name)).state, site.engine.committed, site.held.held) == (State.FAILED, [], {})
+
+
+async def test_of_many_executes_at_once_those_that_cannot_win_read_and_preview_nothing() -> None:
+    site = Site()
+    name = await site.approved("SELECT id FROM asked")
+    calls = len(site.outages.calls)
+    site.now += 1
+    told = await asyncio.gather(*(site.execute("ana", name) for _ in range(20)))
+    assert sorted(each.status for each in told) == [200, *[409] * 19]
+    assert {each.code for each in told if each.code} <= {"approval_in_use", "approval_already_executed"}
+    assert site.outages.calls[calls:].count("take") == 1
+    name = await site.approved("SELECT id FROM asked")
+    previews = len(site.engine.reads)
+    site.current = policy(data=DATA.replace(b"main.people", b"main.asked").replace(b"email: pii", b"id: pii"))
+    told = await asyncio.gather(*(site.execute("ana", name) for _ in range(20)))
+    assert {each.status for each in told} == {409}
+    assert len(site.engine.reads) == previews + 1
+
+
+async def test_a_client_that_leaves_while_people_are_asked_anew_leaves_what_they_have_to_see() -> None:
+    site = Site()
+    name = await site.approved("SELECT id FROM asked a WHERE id IN (SELECT id FROM people)")
+    site.current = policy(data=DATA + b"    rows:\n      '*': id = 1\n")
+    site.engine.rows = [(3, "c@example.org")]
+    replaced = site.store.replace
+    running: list[asyncio.Future[Any]] = []
+
+    async def left(before: Any, after: Any) -> bool:
+        done = await replaced(before, after)
+        running[0].cancel()
+        return done
+
+    site.store.replace = left  # type: ignore[method-assign]
+    running.append(asyncio.ensure_future(site.execute("ana", name)))
+    with pytest.raises(asyncio.CancelledError):
+        await running[0]
+    await site.settled()
+    after = await site.stored(name)
+    assert after.state is State.PENDING
+    assert sha256(site.held.held[name][0]) == after.request["outcome"]["held_sha256"]
+
+
+async def test_what_is_taken_back_is_destroyed_though_its_client_leaves() -> None:
+    site = Site()
+    name = await site.approved(UNMASK, unmask=("pii.email",))
+    site.current = policy(RULES.replace("label:pii.email, unmask, approve", "label:pii.other, unmask, approve"))
+    replaced = site.store.replace
+    running: list[asyncio.Future[Any]] = []
+
+    async def left(before: Any, after: Any) -> bool:
+        done = await replaced(before, after)
+        running[0].cancel()
+        return done
+
+    site.store.replace = left  # type: ignore[method-assign]
+    running.append(asyncio.ensure_future(site.execute("ana", name)))
+    with pytest.raises(asyncio.CancelledError):
+        await running[0]
+    await site.settled()
+    assert ((await site.stored(name)).state, site.held.held) == (State.REVOKED, {})

@@ -142,6 +142,22 @@ async def test_one_that_cannot_be_moved_does_not_keep_the_others_from_it() -> No
     assert broom.state(waiting(2)) is State.EXPIRED
 
 
+async def test_one_that_the_store_refuses_does_not_keep_the_others_from_it() -> None:
+    broom = Broom(now_s=NOW_S + HOUR_S)
+    broom.store.put(waiting(1), waiting(2))
+    replaced = broom.store.replace
+
+    async def refusing(before: Approval, after: Approval) -> bool:
+        if before.approval_id == waiting(1).approval_id:
+            raise ValueError("the history of an approval only grows")
+        return await replaced(before, after)
+
+    broom.store.replace = refusing  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="history"):
+        await broom.sweep().once()
+    assert (broom.state(waiting(1)), broom.state(waiting(2))) == (State.PENDING, State.EXPIRED)
+
+
 async def test_keys_that_expired_are_forgotten() -> None:
     broom = Broom()
     await broom.keys.claim("old", "a", now=AT, expires_at=AT)

@@ -1,6 +1,7 @@
 """Writes that need nobody: dry or for good, once per key, never without an intent."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,23 @@ async def test_a_change_of_the_schema_always_waits_for_a_human() -> None:
     told = await site.ask("ana", "DROP TABLE people")
     assert told.status == 403
     assert (site.engine.committed, site.engine.dry) == ([], [])
+    for _ in range(2):
+        refused = await site.ask("ana", "DROP TABLE people", idempotency_key="k")
+        assert (refused.status, refused.code) == (told.status, told.code)
+        await site.settled()
+    assert site.keys.kept == {}
+
+
+async def test_a_key_whose_write_broke_in_a_fault_of_ours_runs_nothing_again() -> None:
+    site = Site()
+    fault: Any = RuntimeError("after the commit")
+    site.engine.error = fault
+    assert (await site.ask("ana", INSERT, idempotency_key="k")).status == 500
+    await site.settled()
+    site.engine.error = None
+    site.restart()
+    assert (await site.ask("ana", INSERT, idempotency_key="k")).code == "idempotency_in_flight"
+    assert site.engine.committed == []
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,18 @@ async def test_a_released_key_is_free_and_a_settled_one_is_not_released(keys: Wr
     assert await claim(keys, asked=CHANGED) == Claim(state=ClaimState.DONE, answer=b"x")
 
 
+async def test_an_answer_that_came_to_nothing_is_taken_back_and_no_other(keys: WriteKeyStore) -> None:
+    await keys.retract(SCOPE, b"x")
+    await claim(keys)
+    await keys.retract(SCOPE, b"x")
+    assert await claim(keys) == Claim(state=ClaimState.IN_FLIGHT)
+    await keys.settle(SCOPE, b"x")
+    await keys.retract(SCOPE, b"y")
+    assert await claim(keys) == Claim(state=ClaimState.DONE, answer=b"x")
+    await keys.retract(SCOPE, b"x")
+    assert await claim(keys, asked=CHANGED) == Claim(state=ClaimState.NEW)
+
+
 async def test_an_expired_key_is_as_if_it_had_never_been(keys: WriteKeyStore) -> None:
     await claim(keys, expires=10)
     await keys.settle(SCOPE, b"old")
