@@ -84,6 +84,9 @@ class Table:
     """SQLite only: the table has no rowid."""
     concealed: tuple[Column, ...] = ()
     """Columns that no statement may name, but the caller's row filter reads. Connectors leave it empty."""
+    couplings: tuple[tuple[str, ...], ...] = ()
+    """Columns of one row that the table itself reads together, in a CHECK or a generated column: whether an UPDATE of
+    one succeeds may tell of the others. "*" stands for columns that cannot be named."""
 
     @property
     def key(self) -> TableKey:

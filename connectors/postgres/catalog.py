@@ -43,6 +43,7 @@ class Answers:
     index_expressions: Rows
     inherited_indexes: Rows
     keys: Rows
+    checks: Rows
     view_reads: Rows
     view_whole_rows: Rows
     view_functions: Rows
@@ -64,6 +65,7 @@ async def read_catalog(session: Session, previous: Catalog | None, timeout_s: fl
         index_expressions=await session.many_rows(ask.INDEX_EXPRESSIONS, (), timeout_s),
         inherited_indexes=await session.many_rows(ask.INHERITED_INDEXES, (), timeout_s),
         keys=await session.many_rows(ask.KEYS, (), timeout_s),
+        checks=await session.many_rows(ask.CHECKS, (), timeout_s),
         view_reads=view_reads,
         view_whole_rows=await session.many_rows(ask.VIEW_WHOLE_ROWS, (), timeout_s),
         view_functions=await session.many_rows(ask.VIEW_FUNCTIONS, (), timeout_s),
@@ -101,7 +103,7 @@ def _digest(tables: Mapping[TableKey, Table], safe: Iterable[str], known: Iterab
     digest = hashlib.sha256(f"postgres {server_version} {sorted(safe)} {sorted(known)}".encode())
     for key in sorted(tables):
         t = tables[key]
-        parts = (t.key, t.kind, t.columns, t.primary_key, t.indexes, t.foreign_keys, t.reads)
+        parts = (t.key, t.kind, t.columns, t.primary_key, t.indexes, t.foreign_keys, t.reads, t.couplings)
         digest.update(repr(parts).encode())
     return digest.hexdigest()
 
@@ -117,19 +119,23 @@ def _tables(answers: Answers) -> dict[TableKey, Table]:
     primary, foreign = _keys(answers.keys, names)
     indexes = _indexes(answers, names)
     reads = _reads(answers)
+    checks = _checks(answers, names)
     tables = {}
     for oid, relkind, is_partition, estimate, schema, name in answers.relations:
         kind = TableKind.PARTITION if is_partition and relkind == "r" else _KINDS[relkind]
+        own = tuple(_column(row, names[oid], generated) for row in columns[oid])
+        computed = {(column.name, *column.generated_from) for column in own if column.generated_from}
         table = Table(
             schema=schema,
             name=name,
             kind=kind,
-            columns=tuple(_column(row, names[oid], generated) for row in columns[oid]),
+            columns=own,
             primary_key=primary.get(oid, ()),
             indexes=tuple(sorted(indexes.get(oid, ()), key=lambda i: i.name)),
             foreign_keys=tuple(foreign.get(oid, ())),
             reads=reads.get(oid, (SourceColumn(table=(schema, name), column="*"),)) if relkind in _DERIVED else (),
             estimated_rows=int(estimate) if estimate >= 0 and relkind != "v" else None,
+            couplings=tuple(sorted(checks[oid] | computed)),
         )
         tables[table.key] = table
     return tables
@@ -166,13 +172,23 @@ def _indexes(answers: Answers, names: Mapping[int, Mapping[int, str]]) -> dict[i
             # The role cannot name a column that the index reads: no view can show it raw, so neither is the index.
             columns = (*columns, "*")
         found[relation].append(Index(name=name, columns=columns, unique=unique, primary=primary))
-    for root, name, inherited, computed in answers.inherited_indexes:
+    for root, name, inherited, computed, unique in answers.inherited_indexes:
         names_of_root = set(names.get(root, {}).values())
         known = tuple(c for c in inherited or () if c in names_of_root)
         if computed or len(known) < len(inherited or ()):
             known = (*known, "*")
-        if not any(set(known) == set(i.columns) for i in found[root]):
-            found[root].append(Index(name=name, columns=known))
+        if not any(set(known) == set(i.columns) and i.unique >= unique for i in found[root]):
+            found[root].append(Index(name=name, columns=known, unique=unique))
+    return found
+
+
+def _checks(answers: Answers, names: Mapping[int, Mapping[int, str]]) -> dict[int, set[tuple[str, ...]]]:
+    found: dict[int, set[tuple[str, ...]]] = defaultdict(set)
+    for relation, columns in answers.checks:
+        visible = set(names.get(relation, {}).values())
+        read = {name if name in visible else "*" for name in columns or ()}
+        if len(read) > 1:
+            found[relation].add(tuple(sorted(read)))
     return found
 
 

@@ -84,9 +84,10 @@ descendant (root, oid) AS (
   UNION
   SELECT d.root, h.inhrelid FROM descendant AS d JOIN pg_catalog.pg_inherits AS h ON h.inhparent = d.oid
 )
-SELECT root, pg_catalog.min(name), columns, computed
+SELECT root, pg_catalog.min(name), columns, computed, "unique"
 FROM (
-  SELECT d.root, x.relname::text AS name, i.indexprs IS NOT NULL OR i.indpred IS NOT NULL AS computed,
+  SELECT d.root, x.relname::text AS name, i.indisunique OR i.indisexclusion AS "unique",
+         i.indexprs IS NOT NULL OR i.indpred IS NOT NULL AS computed,
          (SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attname)
           FROM pg_catalog.pg_attribute AS a
           WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) AS columns
@@ -94,10 +95,27 @@ FROM (
   JOIN pg_catalog.pg_index AS i ON i.indrelid = d.oid
   JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
 ) AS found
-GROUP BY root, columns, computed
+GROUP BY root, columns, computed, "unique"
 """
 )
-"""Indexes of partitions and inheriting tables: scanning the parent may use them."""
+"""Indexes of partitions and inheriting tables: scanning the parent may use them, and writing to it meets their keys."""
+
+CHECKS = (
+    _VISIBLE
+    + """,
+relation (root, oid) AS (
+  SELECT v.oid, v.oid FROM visible AS v
+  UNION
+  SELECT r.root, h.inhrelid FROM relation AS r JOIN pg_catalog.pg_inherits AS h ON h.inhparent = r.oid
+)
+SELECT DISTINCT r.root, (SELECT pg_catalog.array_agg(COALESCE(a.attname::text, '*') ORDER BY a.attname)
+                FROM pg_catalog.unnest(k.conkey) AS o (num)
+                LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = o.num AND o.num > 0)
+FROM relation AS r
+JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid AND k.contype = 'c'
+"""
+)
+"""The columns that each CHECK reads, those of partitions and inheriting tables included."""
 
 KEYS = (
     _VISIBLE

@@ -19,7 +19,7 @@ from connectors.contract import (
     TableKey,
     TableKind,
 )
-from connectors.sqlite.definitions import generated_from, index_columns
+from connectors.sqlite.definitions import checked_together, generated_from, index_columns
 from connectors.sqlite.functions import PSEUDONYM, builtin_names
 from connectors.sqlite.session import connect
 
@@ -62,7 +62,8 @@ def _digest(tables: Mapping[TableKey, Table], functions: frozenset[str], server_
     digest = hashlib.sha256(f"sqlite {server_version} {sorted(functions)}".encode())
     for key in sorted(tables):
         t = tables[key]
-        parts = (t.key, t.kind, t.columns, t.primary_key, t.indexes, t.foreign_keys, t.reads, t.without_rowid)
+        parts = (t.key, t.kind, t.columns, t.primary_key, t.indexes, t.foreign_keys, t.reads, t.without_rowid,
+                 t.couplings)  # fmt: skip
         digest.update(repr(parts).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
@@ -79,7 +80,10 @@ def _tables(connection: sqlite3.Connection) -> dict[TableKey, Table]:
     estimates = _estimates(connection)
     tables = {}
     for name, kind in sorted(kinds.items()):
-        columns, primary_key = _columns(connection, name, kind, definitions.get(name) or "", name in without_rowid)
+        definition = definitions.get(name) or ""
+        columns, primary_key = _columns(connection, name, kind, definition, name in without_rowid)
+        computed = {(column.name, *column.generated_from) for column in columns if column.generated_from}
+        checked = checked_together(definition, tuple(c.name for c in columns)) if kind is TableKind.TABLE else ()
         table = Table(
             schema=_SCHEMA,
             name=name,
@@ -91,6 +95,7 @@ def _tables(connection: sqlite3.Connection) -> dict[TableKey, Table]:
             reads=_reads(connection, name, kinds) if kind is TableKind.VIEW else (),
             estimated_rows=estimates.get(name),
             without_rowid=name in without_rowid,
+            couplings=tuple(sorted(computed.union(checked))),
         )
         tables[table.key] = table
     return tables

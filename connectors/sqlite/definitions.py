@@ -79,6 +79,16 @@ def generated_from(create_table: str, column: str, columns: tuple[str, ...]) -> 
     return siblings
 
 
+def checked_together(create_table: str, columns: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """The columns that stand in one definition with a CHECK."""
+    found = []
+    for part in _column_definitions(create_table):
+        names = {text.lower() for kind, text in part if kind == "name"}
+        if "check" in names:
+            found.append(tuple(c for c in columns if c.lower() in names))
+    return tuple(together for together in found if len(together) > 1)
+
+
 def index_columns(create_index: str | None, columns: tuple[str, ...]) -> tuple[str, ...]:
     """Columns that an index with an expression or a predicate may read; all where none can be told."""
     if create_index is None:

@@ -7,7 +7,7 @@ from postgast import pg_query_pb2 as pb
 
 from app.policy.decision import TableView
 from app.sql.postgres.names import strings
-from app.sql.postgres.writable import check_columns, check_named
+from app.sql.postgres.writable import check_changed, check_columns, check_named
 from app.sql.statement import Refusal, SqlRefused
 from connectors.contract import Table
 
@@ -44,6 +44,7 @@ def _check_update(clause: Any, alias: str, view: TableView, table: Table) -> Non
             raise SqlRefused(Refusal.CONSTRUCT, f"SET {target.name}[…] is not allowed. Assign the whole column.")
         names.append(target.name)
     check_columns(names, view, table)
+    check_changed(names, view, table)
     raw = {column.name for column in view.columns if column.mask is None}
     for field, message in _inside(clause):
         if field == "sub_link":

@@ -224,7 +224,9 @@ def _indexed(message: Any, reader: WriteReader) -> Defined:
     key = reader.existing(message.relation)
     named = [one.index_elem.name for one in (*message.index_params, *message.index_including_params)]
     named = [name for name in named if name] + list(_columns_in(message))
-    return Defined(tables=(key,), existing=(key,), named=tuple(named), validates=bool(message.unique))
+    # Expressions and conditions are worked out for every row, and may fail at a hidden one.
+    computed = message.HasField("where_clause") or any(one.index_elem.HasField("expr") for one in message.index_params)
+    return Defined(tables=(key,), existing=(key,), named=tuple(named), validates=message.unique or computed)
 
 
 def _renamed(message: Any, reader: WriteReader) -> Defined | None:

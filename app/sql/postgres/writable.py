@@ -45,6 +45,17 @@ def check_named(name: str, view: TableView) -> None:
         )
 
 
+def check_changed(names: Iterable[str], view: TableView, table: Table) -> None:
+    """What UPDATE puts beside values that stay: a CHECK or a generated column would tell of those that are hidden."""
+    raw = {column.name for column in view.columns if column.mask is None}
+    for name in names:
+        if any(name in together and not raw.issuperset(together) for together in table.couplings):
+            raise SqlRefused(
+                Refusal.NOT_WRITABLE,
+                f"The column {name!r} is checked or computed together with columns that you do not see. Leave it out.",
+            )
+
+
 def _check_keys(written: frozenset[str], view: TableView, table: Table) -> None:
     """A value that collides tells of the row it collides with: of a hidden row, or of a hidden column of any row."""
     raw = {column.name for column in view.columns if column.mask is None}

@@ -15,7 +15,7 @@ from app.sql.postgres.returning import Carried, Returned, carried, returned
 from app.sql.postgres.scope import Written
 from app.sql.postgres.substitution import Binds, add_conjuncts, pushed_down, substitute
 from app.sql.postgres.tree import PgTree, check_rendering, disagreement, rendered, stored
-from app.sql.postgres.writable import check_columns, check_target
+from app.sql.postgres.writable import check_changed, check_columns, check_target
 from app.sql.postgres.write_tree import Frame, fresh_names, writer_of
 from app.sql.statement import RewrittenWrite
 from connectors.contract import Catalog, TableKey
@@ -113,6 +113,7 @@ def _updated(work: _Work) -> tuple[Any, int]:
     frame = work.frame
     changes: Assignments = assignments(work.message.target_list, frame.names)
     check_columns(changes.names, work.view, frame.table, defaulted=changes.defaulted)
+    check_changed(changes.names, work.view, frame.table)
     sources = carried(work.written, work.view, work.binding)
     # One row for each row of the target is sure only while nothing is joined to it.
     once = bool(work.message.from_clause) or bool(changes.more_sources)

@@ -30,6 +30,9 @@ def defined(tree: Definition, bound: Bound, text: str, view: Callable[[Relation]
     return sql
 
 
+_PLAIN = frozenset({"COLLATE", "BINARY", "NOCASE", "RTRIM", "ASC", "DESC", "NULLS", "FIRST", "LAST"})
+"""What may stand beside a column that an index takes as it is. `->` fails at a value that is no JSON."""
+
 ViewOf = Callable[[Relation], Shown]
 Rule = Callable[[Definition, Bound, ViewOf], None]
 
@@ -56,7 +59,7 @@ def _index_of_what_is_seen(tree: Definition, bound: Bound, view: ViewOf) -> None
         node = waiting.pop()
         if isinstance(node, Nested | Query | Relation):
             raise SqlRefused(Refusal.CONSTRUCT, "An index takes no queries.")
-        computed = computed or isinstance(node, Call)
+        computed = computed or isinstance(node, Call) or (isinstance(node, Token) and node.word not in _PLAIN)
         if isinstance(node, Column):
             _raw(shown, node.name, node.position)
         waiting.extend(parts(node))

@@ -110,6 +110,22 @@ def _is_no_key_changed_in_a_hidden_order(write: Write, view: Shown, name: str) -
         )
 
 
+def _is_not_coupled_with_what_is_hidden(write: Write, view: Shown, name: str) -> None:
+    # A CHECK or a generated column of the row reads both: whether the write succeeds would tell of the hidden one.
+    if write.kind != "update":
+        return
+    for together in ({fold(part) for part in parts} for parts in view.table.couplings):
+        if fold(name) in together and any(
+            part not in view.columns or view.columns[part].mask is not None for part in together
+        ):
+            raise SqlRefused(
+                Refusal.NOT_WRITABLE,
+                f"The column {name[:80]} is checked or computed together with columns that you cannot read: leave it "
+                "out.",
+                position=write.target.position,
+            )
+
+
 def _keys(view: Shown) -> Iterator[frozenset[str]]:
     """Every set of columns that the database keeps unique, with those that decide whether it does."""
     if view.table.primary_key:
@@ -127,4 +143,5 @@ RULES: tuple[Rule, ...] = (
     _is_no_key_of_hidden_rows,
     _is_no_part_of_a_hidden_key,
     _is_no_key_changed_in_a_hidden_order,
+    _is_not_coupled_with_what_is_hidden,
 )

@@ -36,6 +36,11 @@ CREATE TABLE payroll (id int PRIMARY KEY, amount int);
 CREATE TABLE bookings (id serial PRIMARY KEY, room int, guest text, EXCLUDE USING btree (room WITH =));
 CREATE TABLE audit (id serial PRIMARY KEY, what text);
 CREATE TABLE awkward ("select" int PRIMARY KEY, "a b" text, "douane0_k" text, "Größe" int, "user" text, date date);
+CREATE TABLE limits (id int PRIMARY KEY, credit int, debt int, floor int, note text,
+    owed int GENERATED ALWAYS AS (floor + debt) STORED, CHECK (credit >= debt));
+CREATE TABLE spots (zone text, code text, pin int) PARTITION BY LIST (zone);
+CREATE TABLE spots_a PARTITION OF spots FOR VALUES IN ('a');
+CREATE UNIQUE INDEX spots_a_code ON spots_a (code, pin);
 CREATE VIEW orders_view AS SELECT id, status FROM orders;
 CREATE FUNCTION moved() RETURNS trigger LANGUAGE plpgsql AS
     $$BEGIN IF NEW.name = 'MOVE' THEN NEW.region := 'hidden'; END IF; RETURN NEW; END$$;
@@ -72,6 +77,8 @@ def _fill(twin: int) -> str:
     INSERT INTO payroll SELECT i, {other} FROM generate_series(1, 20) AS i;
     INSERT INTO bookings (room, guest) SELECT i, 'guest' FROM generate_series(1, 5) AS i;
     INSERT INTO awkward SELECT i, 'x', 'y', i, 'u', '2024-01-01' FROM generate_series(1, 5) AS i;
+    INSERT INTO limits (id, credit, debt, floor) SELECT i, 20000, {other}, 1 FROM generate_series(1, 20) AS i;
+    INSERT INTO spots SELECT 'a', 'c' || i, {twin} FROM generate_series(1, 20) AS i;
     CLUSTER customers USING customers_pkey;
     CREATE INDEX customers_by_secret ON customers (secret, id) INCLUDE (name);
     CREATE INDEX accounts_by_balance ON accounts (balance) INCLUDE (id, name);
@@ -92,7 +99,8 @@ _MASKS: dict[tuple[str, str], Mask] = {
     ("keyless", "b"): Constant(value="***"),
     ("people", "ssn"): Pseudonym(domain="ssn"),
 }
-_HIDDEN = {("customers", "secret"), ("customers", "tier"), ("accounts", "pin")}
+_HIDDEN = {("customers", "secret"), ("customers", "tier"), ("accounts", "pin"), ("limits", "debt"), ("limits", "owed"),
+           ("spots", "pin")}  # fmt: skip
 _UNSEEN = {"payroll", "events_us"}
 TABLES = ("customers", "accounts", "orders", "order_lines", "stock", "events", "keyless", "people", "bookings", "audit",
           "awkward")  # fmt: skip
