@@ -117,7 +117,7 @@ def _tables(answers: Answers) -> dict[TableKey, Table]:
         generated[relation, number].add(source)
     names = {relation: {row[1]: row[2] for row in rows} for relation, rows in columns.items()}
     primary, foreign = _keys(answers.keys, names)
-    indexes = _indexes(answers, names)
+    indexes = _indexes(answers, names, generated)
     reads = _reads(answers)
     checks = _checks(answers, names)
     tables = {}
@@ -153,7 +153,9 @@ def _column(row: Any, names: Mapping[int, str], generated: Mapping[tuple[int, in
     return Column(name=name, type=type_name, nullable=not not_null, generated_from=sources, max_length=max_length)
 
 
-def _indexes(answers: Answers, names: Mapping[int, Mapping[int, str]]) -> dict[int, list[Index]]:
+def _indexes(
+    answers: Answers, names: Mapping[int, Mapping[int, str]], generated: Mapping[tuple[int, int], set[int]]
+) -> dict[int, list[Index]]:
     expressions: dict[int, set[int]] = defaultdict(set)
     for index, number in answers.index_expressions:
         expressions[index].add(number)
@@ -162,9 +164,14 @@ def _indexes(answers: Answers, names: Mapping[int, Mapping[int, str]]) -> dict[i
         visible = names.get(relation, {})
         read = {n for n in numbers if n != 0}
         if computed:
-            read |= expressions.get(index, {0})
-        if whole_row or 0 in read or not read:
+            # An index of expressions alone depends on its table as well, by number 0.
+            read |= expressions.get(index, set()) - {0}
+        if whole_row or not read:
             # An expression over the whole row, or one that names nothing: it may read anything.
+            read = set(visible)
+        # What a generated column is made of decides with what its row collides.
+        read = read.union(*(generated.get((relation, n), ()) for n in read))
+        if 0 in read:
             read = set(visible)
         hidden = "" if read <= visible.keys() else None
         columns = tuple(visible[n] for n in sorted(read) if n in visible)

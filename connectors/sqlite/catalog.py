@@ -90,7 +90,7 @@ def _tables(connection: sqlite3.Connection) -> dict[TableKey, Table]:
             kind=kind,
             columns=columns,
             primary_key=primary_key,
-            indexes=_indexes(connection, name, tuple(c.name for c in columns), definitions),
+            indexes=_indexes(connection, name, columns, definitions),
             foreign_keys=_foreign_keys(connection, name),
             reads=_reads(connection, name, kinds) if kind is TableKind.VIEW else (),
             estimated_rows=estimates.get(name),
@@ -153,8 +153,9 @@ def _closed_over_generated(columns: tuple[Column, ...]) -> tuple[Column, ...]:
 
 
 def _indexes(
-    connection: sqlite3.Connection, table: str, columns: tuple[str, ...], definitions: Mapping[str, str | None]
+    connection: sqlite3.Connection, table: str, listing: tuple[Column, ...], definitions: Mapping[str, str | None]
 ) -> tuple[Index, ...]:
+    columns = tuple(c.name for c in listing)
     found = []
     listed = connection.execute("SELECT name, [unique], origin, partial FROM pragma_index_list(?)", (table,)).fetchall()
     for name, unique, origin, partial in sorted(listed):
@@ -164,6 +165,8 @@ def _indexes(
         read = {part for cid, part, key in parts if cid >= 0 and part is not None and (key or origin != "pk")}
         if partial or any(cid == _EXPRESSION for cid, _, _ in parts):
             read.update(index_columns(definitions.get(name), columns))
+        # What a generated column is made of decides where its row stands, and with what it collides.
+        read.update(source for c in listing if c.name in read for source in c.generated_from)
         ordered = tuple(c for c in columns if c in read)
         found.append(Index(name=name, columns=ordered, unique=bool(unique), primary=origin == "pk"))
     return tuple(found)

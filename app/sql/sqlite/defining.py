@@ -59,7 +59,9 @@ def _index_of_what_is_seen(tree: Definition, bound: Bound, view: ViewOf) -> None
         node = waiting.pop()
         if isinstance(node, Nested | Query | Relation):
             raise SqlRefused(Refusal.CONSTRUCT, "An index takes no queries.")
-        computed = computed or isinstance(node, Call) or (isinstance(node, Token) and node.word not in _PLAIN)
+        computed = computed or isinstance(node, Call)
+        if isinstance(node, Expr):
+            computed = computed or any(isinstance(item, Token) and item.word not in _PLAIN for item in node.items)
         if isinstance(node, Column):
             _raw(shown, node.name, node.position)
         waiting.extend(parts(node))
