@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from app.connecting import refresh_quietly
+from app.gateway.admission import Admission
 from app.gateway.approvals import ApprovalDesk, Register
 from app.gateway.asking import Asking
 from app.gateway.bulletin import Bulletin
@@ -45,6 +46,9 @@ class Waiting:
         self.held = HeldStore(parts.store.engine, parts.approval_keys.held)
         self.keys = WriteKeyStore(parts.store.engine, parts.approval_keys.answers)
         self.discards = Discards(self.held)
+        self.admission = Admission(
+            now=time.time, withdrawn=lambda caller: parts.verifier.revocations.revoked(caller) is not None
+        )
 
     def close(self) -> None:
         self.bulletin.close()
@@ -117,6 +121,7 @@ def statement_use_cases(
         asking=asking,
         executing=executing,
         keys=keys,
+        admission=waiting.admission,
     )
     explain = Explain(statements=statements, policies=parts.policies)
     return {"query_sql": query.run, "explain_sql": explain.explain, "execute_approval": executing.execute}
@@ -134,6 +139,7 @@ def approval_use_cases(
         bulletin=waiting.bulletin,
         cursors=cursors,
         public_url=public_url,
+        admission=waiting.admission,
     )
     judging = Judging(
         register=register,

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from app.approval.approval import Approval
+from app.gateway.admission import Admission
 from app.gateway.answer import Answer, Spool, json_answer, next_link
 from app.gateway.approval_document import approval_document, documents
 from app.gateway.bulletin import UNSETTLED, Bulletin
@@ -102,12 +103,14 @@ class ApprovalDesk:
         bulletin: Bulletin,
         cursors: Cursors,
         public_url: str,
+        admission: Admission,
     ) -> None:
         self._register = register
         self._approvals = approvals
         self._held = held
         self._bulletin = bulletin
         self._cursors = cursors
+        self._admission = admission
         self._public_url = public_url
 
     async def list_approvals(self, caller: Caller, command: ListApprovals, record: Record) -> Answer:
@@ -171,6 +174,7 @@ class ApprovalDesk:
         if command.wait_seconds and approval.state in UNSETTLED:
             approval = await self._bulletin.wait(approval, command.wait_seconds)
             # What the caller may do can have changed meanwhile.
+            self._admission.require(caller)
             standing = self._register.standing(caller, record)
             if not standing.may_know(approval):
                 raise UnknownApproval("There is no such approval: list_approvals names those you may see.")

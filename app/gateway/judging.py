@@ -80,11 +80,16 @@ class Judging:
         self._discard = discard
 
     async def decide(self, caller: Caller, command: DecideApproval, record: Record) -> Answer:
+        seen = command.digest
+
         def step(approval: Approval, standing: Standing, at: str) -> Approval:
-            if command.digest is not None and command.digest != approval.digest:
+            nonlocal seen
+            if seen is not None and seen != approval.digest:
                 raise ApprovalReopened(
                     "It is no longer what you saw: look at get_approval again and decide on the digest that it has now."
                 )
+            # Also for one who named none: a try that lost a race decides on nothing that was asked anew meanwhile.
+            seen = approval.digest
             _require_right(approval, standing, at)
             move = machine.approve if command.decision is Decision.APPROVE else machine.reject
             return move(approval, standing.person, at=at, reason=command.reason)
@@ -112,10 +117,12 @@ class Judging:
         for _ in range(TRIES):
             standing = self._register.standing(caller, record)
             approval = await self._register.find(approval_id, standing, record)
+            record.approval_state = approval.state.value
             try:
                 after = step(approval, standing, self._register.at())
             except Objection as objection:
                 raise refusal_of_objection(objection) from objection
+            record.approval_state = after.state.value
             if not intended:
                 await self._intend(record)
                 intended = True

@@ -1,6 +1,7 @@
 """query_sql: one statement from text to masked rows, to what it changed, to a human, or to the reason why not."""
 
 from app.approval.approval import Approval, State
+from app.gateway.admission import Admission
 from app.gateway.answer import Answer
 from app.gateway.asking import Asking, require_dry_run_tells_nothing
 from app.gateway.command import QueryCommand
@@ -31,6 +32,7 @@ class Query:
         asking: Asking,
         executing: Executing,
         keys: StoredKeys,
+        admission: Admission,
     ) -> None:
         self._policies = policies
         self._statements = statements
@@ -39,6 +41,7 @@ class Query:
         self._asking = asking
         self._executing = executing
         self._keys = keys
+        self._admission = admission
         self._idempotency = IdempotencyKeys()
 
     async def run(self, caller: Caller, command: QueryCommand, record: Record) -> Answer:
@@ -119,6 +122,8 @@ class Query:
         self, caller: Caller, command: QueryCommand, approval: Approval, record: Record, answer: Answer | None
     ) -> Answer:
         later = await self._asking.waited(approval, command)
+        if command.wait_seconds:
+            self._admission.require(caller)
         if command.wait_seconds and later.state is State.APPROVED:
             return await self._executing.execute_known(caller, later, record)
         if answer is not None and later.state is approval.state:

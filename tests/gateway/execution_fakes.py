@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.approval.approval import Approval
+from app.gateway.admission import Admission
 from app.gateway.asking import Asking
 from app.gateway.bulletin import Bulletin
 from app.gateway.cursor import Cursors
@@ -21,6 +22,7 @@ from app.gateway.record import Record
 from app.gateway.statements import Statements
 from app.gateway.using import Uses
 from app.gateway.writing import Writes
+from app.policy.caller import Caller
 from app.ports import Claim, ClaimState, StoreUnavailable
 from app.secrets.mask_keys import NoMaskKeys
 from tests.integration.store.memory_approvals import MemoryApprovals
@@ -187,6 +189,7 @@ def use_cases(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     random: Callable[[int], bytes] | None = None,
     bulletin: Bulletin | None = None,
+    withdrawn: Callable[[Caller], bool] = lambda _caller: False,
 ) -> tuple[Query, Explain, Executing]:
     numbers = random or Numbers()
     common: dict[str, Any] = {"now": now, "background": background, "sleep": sleep}
@@ -229,5 +232,6 @@ def use_cases(
         asking=asking,
         executing=executing,
         keys=stored_keys,
+        admission=Admission(now=now, withdrawn=withdrawn),
     )
     return query, Explain(statements=statements, policies=policies), executing

@@ -200,6 +200,7 @@ class Site:
         self.faults: list[BaseException] = []
         self.beside: set[asyncio.Task[None]] = set()
         self.slept: list[float] = []
+        self.withdrawn: set[str] = set()
         self.numbers = Numbers()
         self.problems = Problems(docs_url="https://docs.test", challenge=lambda *_: "Bearer")
         self.tokens = {
@@ -253,6 +254,7 @@ class Site:
             sleep=self.sleep,
             random=self.numbers,
             bulletin=self.bulletin,
+            withdrawn=lambda who: who.principal in self.withdrawn,
         )
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -187,6 +188,31 @@ async def test_whoever_waits_gets_the_result_as_soon_as_somebody_says_yes() -> N
     assert site.outcomes() == ["intent", "intent", "completed"]
     again = await site.execute("ana", told.body["approval_id"])
     assert (again.status, again.code) == (409, "approval_already_executed")
+
+
+@pytest.mark.parametrize("lost", ["expired", "revoked"])
+async def test_whoever_waits_and_loses_the_token_gets_nothing_and_runs_nothing(lost: str) -> None:
+    site = Site()
+    waiting = asyncio.ensure_future(site.ask("ana", "DELETE FROM people WHERE id = 1", wait_seconds=20))
+    while not site.store.all:
+        await asyncio.sleep(0)
+    if lost == "expired":
+        site.tokens["ana"] = replace(site.tokens["ana"], expires_at=int(site.now) + 10)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        waiting = asyncio.ensure_future(site.ask("ana", "DELETE FROM people WHERE id = 1", wait_seconds=20))
+        while len(site.store.all) < 2:
+            await asyncio.sleep(0)
+        site.now += 10
+    else:
+        site.withdrawn.add("ana")
+    name = site.store.all[-1].approval_id
+    await site.said_yes(name)
+    told = await waiting
+    assert (told.status, told.code) == (401, "invalid_token")
+    assert (site.trail.entries[-1]["reason"], site.engine.committed) == (lost, [])
+    assert (await site.stored(name)).state is State.APPROVED
 
 
 async def test_whoever_waits_hears_of_a_no_and_of_time_that_ran_out() -> None:

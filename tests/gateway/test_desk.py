@@ -11,11 +11,12 @@ import pytest
 from app.approval.approval import Approval, Outcome
 from app.approval.machine import approve, begin, finish, reject, reopen, revoke
 from app.approval.terms import Grant, GrantKind, Terms
+from app.gateway.admission import Admission
 from app.gateway.answer import Answer
 from app.gateway.approvals import ApprovalDesk, GetApproval, ListApprovals, PreviewApproval
 from app.gateway.bulletin import Bulletin
 from app.gateway.cursor import Cursors
-from app.gateway.errors import ApprovalNotApprover, NoPreview, Refused, UnknownApproval
+from app.gateway.errors import ApprovalNotApprover, InvalidToken, NoPreview, Refused, UnknownApproval
 from app.gateway.feed import Feed
 from app.gateway.following import Following, StreamApprovals
 from app.policy.caller import Caller
@@ -72,6 +73,7 @@ class Office:
             bulletin=self.bulletin,
             cursors=Cursors(b"k" * 32),
             public_url="https://gate.test",
+            admission=Admission(now=lambda: self.now_s, withdrawn=lambda _: not self.admitted),
         )
         self.following = Following(
             feed=self.feed,
@@ -204,6 +206,19 @@ async def test_the_difference_of_a_reopening_is_shown_to_approvers_and_named_to_
     found = await made.get(ANA)
     assert found["history"][-1]["detail"] == {"changed": ["rewritten_sql"]}
     assert "changed" in found["next_step"]
+
+
+async def test_whoever_loses_the_token_while_waiting_is_told_nothing() -> None:
+    made = office()
+    waits = asyncio.create_task(made.get(ANA, wait_s=20))
+    while not made.bulletin._waiters:
+        await asyncio.sleep(0)
+    made.admitted = False
+    before = made.store.stored[NAME]
+    assert await made.store.replace(before, approve(before, as_person(MAX), at=AT, reason=None))
+    made.bulletin.changed(NAME)
+    with pytest.raises(InvalidToken):
+        await waits
 
 
 async def test_the_next_step_is_a_call_that_the_one_who_asks_can_make() -> None:

@@ -9,6 +9,7 @@ from app.api.reading import MAX_DEPTH, query_command
 from app.approval.approval import Outcome
 from app.approval.digest import pending
 from app.approval.terms import Terms
+from app.gateway.admission import Admission
 from app.gateway.approvals import ApprovalDesk, GetApproval, ListApprovals
 from app.gateway.bulletin import Bulletin
 from app.gateway.cursor import Cursors
@@ -90,6 +91,7 @@ async def test_an_approval_with_integers_beyond_64_bits_does_not_break_the_list_
         bulletin=Bulletin(approvals),
         cursors=Cursors(b"k" * 32),
         public_url="http://gateway.test",
+        admission=Admission(now=lambda: 0.0, withdrawn=lambda _: False),
     )
     record = Record(operation="list_approvals", method="GET", path="/v1/approvals", trace_id="0", started=0.0)
     listed = await desk.list_approvals(caller(), ListApprovals(limit=10), record)

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from app.approval.approval import State
-from app.approval.machine import approve, begin, finish
+from app.approval.machine import approve, begin, finish, reopen
 from app.gateway.answer import Answer
 from app.gateway.bulletin import Bulletin
 from app.gateway.errors import (
@@ -178,6 +178,24 @@ async def test_a_decision_on_something_else_than_what_was_seen_is_none() -> None
     with pytest.raises(ApprovalReopened):
         await made.decide(MAX, digest="0" * 64)
     assert (await made.decide(MAX, digest=waiting().digest))["state"] == "approved"
+    assert made.intents[-1]["approval_state"] == "approved"
+
+
+async def test_a_decision_that_lost_a_race_is_none_on_what_was_asked_anew_meanwhile() -> None:
+    made = desk()
+    replaced = made.store.replace
+
+    async def beaten(before: Any, after: Any) -> bool:
+        made.store.replace = replaced  # type: ignore[method-assign]
+        yes = approve(before, as_person(DEE), at=AT, reason=None)
+        anew = reopen(yes, at=AT, request={**yes.request, "policy_version": "v2"}, difference={})
+        assert await replaced(before, replace(anew, version=before.version + 1))
+        return False
+
+    made.store.replace = beaten  # type: ignore[method-assign]
+    with pytest.raises(ApprovalReopened):
+        await made.decide(MAX)
+    assert made.store.stored[NAME].state is State.PENDING
 
 
 async def test_a_quorum_counts_people_once() -> None:
