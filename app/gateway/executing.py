@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 
-from app.approval.approval import Approval, State
+from app.approval.approval import Approval, Happening, State
 from app.approval.digest import check_digest
 from app.approval.machine import Objection, begin, reopen, withdraw
-from app.approval.people import Person
+from app.approval.people import Person, since_opened
+from app.approval.terms import Terms
 from app.gateway.answer import Answer
 from app.gateway.asking import hold
 from app.gateway.bulletin import Bulletin
@@ -165,7 +166,7 @@ class Executing:
     async def _taken(self, approval: Approval) -> bytes | None:
         """The held bytes, looked at before anything is used up; b"" for bytes that are not what was bound."""
         digest = approval.request["outcome"]["held_sha256"]
-        if digest is None or approval.uses:
+        if digest is None or any(step.happening is Happening.STARTED for step in since_opened(approval)):
             return None
         try:
             held = await self._held.take(approval.approval_id)
@@ -194,8 +195,16 @@ class Executing:
         """Sends it back to the approvers with a new outcome; what to tell the caller."""
         command = command_of(approval.request)
         closing = self._closing(approval, notice=RELEASED)
+        left = _left_of(today.terms, approval)
         preview = await self._previews.preview(
-            today.connection, caller, command, today.plan, today.snapshot, today.terms, closing, record
+            today.connection,
+            caller,
+            command,
+            today.plan,
+            today.snapshot,
+            _left_of(today.terms, approval),
+            closing,
+            record,
         )
         request = {
             **approval.request,
@@ -275,6 +284,13 @@ def _require_requester(approval: Approval, caller: Caller) -> None:
             "This approval was asked for through another client or actor, and only that one uses it: call it from "
             "there, or send the request again from here."
         )
+
+
+def _left_of(terms: Terms, approval: Approval) -> Terms:
+    """For a preview: what earlier uses took is not there to be released."""
+    if terms.grant.max_rows is None:
+        return terms
+    return replace(terms, grant=replace(terms.grant, max_rows=max(0, terms.grant.max_rows - approval.rows_used)))
 
 
 def _begun(approval: Approval, person: Person, at: str) -> Approval:

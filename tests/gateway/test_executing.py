@@ -572,3 +572,19 @@ async def test_what_is_taken_back_is_destroyed_though_its_client_leaves() -> Non
         await running[0]
     await site.settled()
     assert ((await site.stored(name)).state, site.held.held) == (State.REVOKED, {})
+
+
+async def test_a_window_that_people_decided_anew_releases_what_they_saw_then_within_the_rows_that_are_left() -> None:
+    site = Site(terms=WINDOW)
+    site.engine.rows = [(number, "x") for number in range(8)]
+    name = await site.approved("SELECT id FROM asked a WHERE id IN (SELECT id FROM people)")
+    assert (await site.execute("ana", name)).body["row_count"] == 8
+    site.current = policy(terms=WINDOW, data=DATA + b"    rows:\n      '*': id = 1\n")
+    assert (await site.execute("ana", name)).code == "approval_reopened"
+    assert (await site.stored(name)).request["outcome"]["rows"] == 2
+    held, _ = site.held.held[name]
+    await site.said_yes(name)
+    site.engine.rows = [(99, "y")]
+    told = await site.execute("ana", name)
+    assert told.raw.startswith(held)
+    assert ((await site.stored(name)).rows_used, site.held.held) == (10, {})
