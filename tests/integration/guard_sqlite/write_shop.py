@@ -38,16 +38,19 @@ CREATE INDEX tickets_inside ON tickets (state, inside, id);
 CREATE TABLE bookings (id INTEGER PRIMARY KEY, room TEXT, guest TEXT, note TEXT, UNIQUE (room, guest));
 CREATE TABLE papers (id INTEGER PRIMARY KEY, owner TEXT COLLATE NOCASE, body TEXT, slug TEXT UNIQUE);
 CREATE TABLE places (code INTEGER PRIMARY KEY, spot INTEGER UNIQUE, name TEXT);
+CREATE TABLE limits (id INTEGER PRIMARY KEY, credit INTEGER, debt INTEGER, note TEXT, CHECK (credit >= debt));
+CREATE TABLE pages (id INTEGER PRIMARY KEY, owner TEXT, title TEXT, slug TEXT AS (lower(title)) STORED UNIQUE, js TEXT);
 CREATE TABLE rooms (building TEXT, number INTEGER, seats INTEGER, PRIMARY KEY (building, number)) WITHOUT ROWID;
 CREATE TABLE tags (tag TEXT PRIMARY KEY, uses INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE log (id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT, n INTEGER);
 CREATE TRIGGER tags_logged AFTER DELETE ON tags BEGIN INSERT INTO log (what, n) VALUES (old.tag, old.uses); END;
 """
 _FILTERS = {
+    "pages": Comparison(column="owner", op=Compare.NE, value="boss"),
     "tickets": Comparison(column="tenant", op=Compare.EQ, value="t1"),
     "papers": Comparison(column="owner", op=Compare.NE, value="boss"),
 }
-_HIDDEN = {"tickets": {"inside"}, "bookings": {"guest"}}
+_HIDDEN = {"limits": {"debt"}, "tickets": {"inside"}, "bookings": {"guest"}}
 _MASKS: Mapping[str, Mapping[str, Mask]] = {"tickets": {"contact": Partial(email=True)}, "places": {"code": Null()}}
 
 
@@ -75,6 +78,11 @@ def build(path: Path, *, twin: bool = False, image: bool = False) -> None:
                 (i, ("Boss", "BOSS")[i % 2] if boss else f"o{i % 4}", f"b{h}" if boss else f"b{i % 9}",
                  f"hidden {h}" if boss else f"slug {i}"),
             )  # fmt: skip
+            connection.execute("INSERT INTO limits VALUES (?,?,?,?)", (i, 20_000, h, "n"))
+            connection.execute(
+                "INSERT INTO pages (owner, title, js) VALUES (?,?,?)",
+                ("boss", f"H {h}", f"no {h}") if boss else ("me", f"Page {i}", "{}"),
+            )
         for i in range(60):
             connection.execute("INSERT INTO rooms VALUES (?,?,?)", (f"B{i % 4}", i, i % 7))
             connection.execute("INSERT INTO tags VALUES (?,?)", (f"tag{i}", i % 5))
@@ -87,6 +95,9 @@ def build(path: Path, *, twin: bool = False, image: bool = False) -> None:
             connection.executescript(
                 """
                 DELETE FROM tickets WHERE tenant <> 't1'; DELETE FROM papers WHERE owner = 'boss';
+                DELETE FROM pages WHERE owner = 'boss';
+                CREATE TABLE seen AS SELECT id, credit, note FROM limits;
+                DROP TABLE limits; ALTER TABLE seen RENAME TO limits;
                 UPDATE tickets SET contact = '***@' || substr(contact, instr(contact, '@') + 1);
                 DROP INDEX tickets_inside; ALTER TABLE tickets DROP COLUMN inside;
                 CREATE TABLE placed AS SELECT NULL AS code, spot, name FROM places;
@@ -101,7 +112,7 @@ def build(path: Path, *, twin: bool = False, image: bool = False) -> None:
 
 def views(catalog: Catalog) -> Mapping[TableKey, TableView]:
     found = dict(sqlite_shop.views(catalog))
-    for name in ("tickets", "papers", "bookings", "places"):
+    for name in ("tickets", "papers", "bookings", "places", "limits", "pages"):
         masks = _MASKS.get(name, {})
         table = catalog.tables["main", name]
         found["main", name] = TableView(
