@@ -202,7 +202,7 @@ class Executing:
             command,
             today.plan,
             today.snapshot,
-            _left_of(today.terms, approval),
+            left,
             closing,
             record,
         )
