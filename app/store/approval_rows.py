@@ -63,9 +63,20 @@ def approval_of(row: Row[Any]) -> Approval:
             started_at=row.started_at,
         )
         _ = approval.terms
+        _require_whole(approval)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Unreadable(f"approval {row.approval_id} cannot be read") from error
     return approval
+
+
+def _require_whole(approval: Approval) -> None:
+    """Raises ValueError. Requests from before terms were bound have less, and are over."""
+    if "terms" not in approval.request:
+        return
+    if not approval.history or approval.history[0].happening is not Happening.REQUESTED:
+        raise ValueError("its history does not start with the request")
+    if not isinstance(approval.request["actor_chain"], list):
+        raise TypeError("a list of actors was stored here")
 
 
 def step_of(text: str) -> Step:
