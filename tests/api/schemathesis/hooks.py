@@ -88,7 +88,7 @@ def map_query(context: Any, query: Any) -> Any:
 def _patient(fields: dict[str, Any]) -> dict[str, Any]:
     """Nobody decides while the fuzzer waits: a second shows as much as a minute."""
     wait_s = fields.get("wait_seconds")
-    return {"wait_seconds": 1} if type(wait_s) is int and 1 < wait_s <= 60 else {}
+    return {"wait_seconds": 1} if type(wait_s) in (int, float) and 1 < wait_s <= 60 else {}
 
 
 @schemathesis.check
