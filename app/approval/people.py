@@ -46,8 +46,8 @@ class Person:
 def bare(name: str) -> str:
     """The name without its kind: tokens say `bot` where subjects say `client:bot`, and some issuers write the latter
     into `act`."""
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
+    while name.startswith(_PREFIXES):
+        name = name.split(":", 1)[1]
     return name
 
 

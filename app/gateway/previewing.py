@@ -116,6 +116,11 @@ class Previews:
             blind = outcome.kind == "read" or reads_what_is_asked(plan)
             if blind and (tells_of_data(refused) or isinstance(refused, ApprovalRowsExceeded)):
                 return Preview(outcome=replace(outcome, preview_failed=refused.stable_code))
+            if isinstance(refused, ApprovalRowsExceeded):
+                raise ApprovalRowsExceeded(
+                    f"It would touch more than the {terms.grant.max_rows} rows that an approval may cover here, so "
+                    "nobody was asked and nothing was changed: narrow WHERE."
+                ) from refused
             raise
 
     async def _read(

@@ -11,7 +11,7 @@ from app.approval.digest import check_digest
 from app.approval.machine import reject
 from app.gateway.record import rfc3339
 from connectors.contract import ConnectorError, Failure, Fault
-from tests.gateway.execution_site import BLIND, Reader, Site, sha256
+from tests.gateway.execution_site import BLIND, WINDOW, Reader, Site, policy, sha256
 
 UNMASK = "SELECT id, email FROM people"
 
@@ -297,3 +297,14 @@ async def test_a_trail_that_is_lost_asks_nobody_and_holds_nothing() -> None:
     told = await site.ask("ana", UNMASK, unmask=("pii.email",))
     await site.settled()
     assert (told.status, told.code, site.store.all, site.held.held) == (503, "audit_unavailable", [], {})
+
+
+async def test_what_no_approval_may_cover_asks_nobody_and_says_what_to_narrow() -> None:
+    site = Site()
+    site.current = policy(terms=WINDOW)
+    site.engine.touches = 11
+    told = await site.ask("ana", "DELETE FROM people WHERE id = 1")
+    assert (told.status, told.code) == (409, "approval_rows_exceeded")
+    assert "more than the 10 rows" in told.body["detail"]
+    assert "send the request again" not in told.body["detail"]
+    assert await site.store.last_change() == 0

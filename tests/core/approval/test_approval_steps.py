@@ -28,6 +28,7 @@ from app.approval.machine import (
     withdraw,
 )
 from app.approval.objections import CODES, OVER
+from app.approval.people import bare
 from app.approval.terms import Grant, GrantKind, Requirement, Terms
 
 
@@ -507,3 +508,8 @@ def test_a_client_of_the_identity_provider_is_the_same_by_either_spelling() -> N
 def test_the_states_that_end_an_approval_are_six() -> None:
     assert {state for state in State if is_over(state)} == set(OVER)
     assert set(State) - set(OVER) == {State.PENDING, State.APPROVED, State.EXECUTING}
+
+
+def test_a_name_is_bare_whatever_kinds_stand_before_it() -> None:
+    assert {bare(name) for name in ("bot", "client:bot", "user:client:bot", "client:user:bot")} == {"bot"}
+    assert bare("ana:eu") == "ana:eu"
