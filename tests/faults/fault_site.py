@@ -273,7 +273,7 @@ def populate(pg: PostgresServer) -> None:
     pg.psql(
         "CREATE TABLE people (id int PRIMARY KEY, email text, code text, n int);"
         "INSERT INTO people SELECT i, 'someone' || i || '@mail.example', 'code-' || i, i % 7 "
-        f"FROM generate_series(1, {PEOPLE}) i; GRANT SELECT ON people TO reader; ANALYZE people;",
+        f"FROM generate_series(1, {PEOPLE}) i; GRANT SELECT, DELETE ON people TO reader; ANALYZE people;",
         "shop",
     )
 

@@ -57,7 +57,9 @@ def assert_recorded_or_refused(gateway: Gateway, sql: str) -> None:
     if answer.status_code != 503:
         Got(status=answer.status_code, body=answer.content).on_record(gateway.logged())
     else:
-        assert "receipt" not in Problem(status=503, code="audit_unavailable").assert_is(answer)
+        # Of a write the intent may find no room, and the refusal that follows the gap: then that is on record.
+        if "receipt" in Problem(status=503, code="audit_unavailable").assert_is(answer):
+            Got(status=answer.status_code, body=answer.content).on_record(gateway.logged())
 
 
 def assert_nothing_is_released_until_there_is_room(
