@@ -1,11 +1,23 @@
 import random
+from collections.abc import Callable
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.audit.batch import MAGIC, Batch, Broken, batch_at, batches, encode, next_sound
+from app.audit.batch import (
+    HEADER_BYTES,
+    MAGIC,
+    SECTOR_BYTES,
+    Batch,
+    Broken,
+    batch_at,
+    batches,
+    encode,
+    interrupted,
+    next_sound,
+)
 from app.audit.edge import Edge, edge_from
 from app.audit.entry import ASIDE, asides_of, fitted
 from app.audit.merkle import leaf_hash, root_of
@@ -134,3 +146,65 @@ def test_an_altered_entry_cannot_lead_out_of_the_directory() -> None:
         asides_of(b'{"aside":["x"],"x":{"bytes":1,"sha256":"../../etc/passwd"}}')
     with pytest.raises(ValueError):
         asides_of(b'{"aside":["x"]}')
+
+
+ROOM = bytes(5_000)
+LONG = [b'{"n":"' + b"x" * 700 + b'"}'] * 4
+
+
+def read_of(data: bytes) -> Callable[[int, int], bytes]:
+    return lambda offset, count: data[offset : offset + count]
+
+
+@given(st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=4), max_size=5), st.integers(0, 3_000))
+def test_room_behind_the_last_batch_is_no_batch_and_no_damage(groups: list[list[bytes]], room: int) -> None:
+    data, first = b"", 0
+    for group in groups:
+        data += encode(first, group)
+        first += len(group)
+    found = list(batches(read_of(data + bytes(room))))
+    assert [list(b.entries) for b in found if isinstance(b, Batch) and b.sound] == groups
+    assert not [b for b in found if isinstance(b, Broken)]
+
+
+def test_what_is_behind_the_room_is_damage() -> None:
+    found = list(batches(read_of(encode(0, [b"{}"]) + ROOM + b"x")))
+    assert isinstance(found[-1], Broken)
+
+
+def test_a_log_that_grew_into_its_room_while_it_was_read_is_read_on() -> None:
+    whole = encode(0, [b"{}"]) + encode(1, [b"{}"])
+    first = len(encode(0, [b"{}"]))
+    reads: list[int] = []
+
+    def read(offset: int, count: int) -> bytes:
+        reads.append(offset)
+        seen = whole[:first] + bytes(len(whole) - first) if len(reads) == 1 else whole
+        return (seen + ROOM)[offset : offset + count]
+
+    assert [b.first for b in batches(read) if isinstance(b, Batch) and b.sound] == [0, 1]
+
+
+@pytest.mark.parametrize("offset", [0, 1, 300, 511, 512, 1_000])
+def test_a_write_of_which_a_sector_never_came_was_interrupted(offset: int) -> None:
+    whole = encode(7, LONG)
+    ends = [*range(SECTOR_BYTES - offset % SECTOR_BYTES, len(whole), SECTOR_BYTES), len(whole)]
+    start = 0
+    for end in ends:
+        lost = whole[:start] + bytes(end - start) + whole[end:]
+        assert interrupted(lost + ROOM, offset), (start, end)
+        start = end
+    assert not interrupted(whole + ROOM, offset)
+
+
+@given(st.integers(0, 600), st.data())
+def test_a_write_that_came_whole_and_was_changed_later_was_not_interrupted(offset: int, data: st.DataObject) -> None:
+    whole = encode(7, LONG)
+    at = data.draw(st.integers(HEADER_BYTES, len(whole) - 1))
+    changed = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255)) or 1]) + whole[at + 1 :]
+    assert not interrupted(changed + ROOM, offset)
+
+
+def test_a_write_that_the_end_of_the_file_cuts_was_interrupted() -> None:
+    whole = encode(7, LONG)
+    assert all(interrupted(whole[:cut], 0) for cut in range(len(whole)))
