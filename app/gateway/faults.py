@@ -68,6 +68,8 @@ def refusal_of(error: ConnectorError, binds: tuple[Bind, ...], limits: Limits) -
                 "The connection was lost while the write was being committed: it may have happened. Nothing runs it "
                 "again by itself; look at the rows before you send it once more."
             )
+        case Failure.NOT_FOUND | Failure.CHANGED:
+            return StatementFailed(_SENTENCES[Fault.OTHER], code="statement_other")
         case Failure.STATEMENT:
             return _of_statement(error.fault or Fault.OTHER, error, binds)
 

@@ -1,13 +1,11 @@
-"""What a connector promises: the only module that the gateway and every connector share.
-
-Shapes are plain and immutable. A connector translates every driver error into `ConnectorError`; driver text never
-crosses this boundary, because cast and constraint errors print values.
-"""
+"""What a SQL connector promises. Rows go through a sink while they are read; limits hold meanwhile."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
+
+from connectors.contract.shared import Finding, SecretSource
 
 TableKey = tuple[str, str]
 """(schema, name) exactly as the engine stores them; SQLite's schema is always "main"."""
@@ -200,91 +198,6 @@ class WriteOutcome:
     columns: tuple[ResultColumn, ...] = ()
     row_count: int = 0
     stopped: Stopped | None = None
-
-
-class Failure(StrEnum):
-    UNAVAILABLE = "unavailable"
-    """No connection to the engine, connection lost while running, credentials refused, pool exhausted."""
-    TIMEOUT = "timeout"
-    VALUE_TOO_LARGE = "value_too_large"
-    OUT_OF_RESOURCES = "out_of_resources"
-    STATEMENT = "statement"
-    """The engine refused or aborted the statement; `fault` says which class."""
-    OUTCOME_UNKNOWN = "outcome_unknown"
-    """The connection was lost while a write was being committed: it may have happened."""
-    REFUSED_BY_WALL = "refused_by_wall"
-    """The engine-side second wall (authorizer, read-only transaction, missing privilege) said no."""
-
-
-class Fault(StrEnum):
-    """Classes of statement errors: one answer per class, never the engine's text."""
-
-    SYNTAX = "syntax"
-    UNDEFINED_TABLE = "undefined_table"
-    UNDEFINED_COLUMN = "undefined_column"
-    UNDEFINED_FUNCTION = "undefined_function"
-    AMBIGUOUS = "ambiguous"
-    GROUPING = "grouping"
-    TYPE_MISMATCH = "type_mismatch"
-    PARAMETER_TYPE = "parameter_type"
-    INVALID_VALUE = "invalid_value"
-    OUT_OF_RANGE = "out_of_range"
-    DIVISION_BY_ZERO = "division_by_zero"
-    CARDINALITY = "cardinality"
-    INTEGRITY = "integrity"
-    UNSUPPORTED = "unsupported"
-    ROW_FILTER = "row_filter"
-    """A write would leave a row that its caller may not see (the write's check column was not true); rolled back."""
-    TOO_MANY_AFFECTED = "too_many_affected"
-    """A write would touch more rows than `WriteLimits.max_affected`; rolled back."""
-    OTHER = "other"
-
-
-class ConnectorError(Exception):
-    """The only exception that leaves a connector (besides CancelledError and what a sink raises).
-
-    `__cause__` carries the driver's error for a debugger; nobody prints it. `column` is set for VALUE_TOO_LARGE
-    (0-based result column), `parameter` for PARAMETER_TYPE (0-based index into Runnable.args).
-    """
-
-    def __init__(
-        self,
-        failure: Failure,
-        *,
-        fault: Fault | None = None,
-        retryable: bool = False,
-        retry_after_s: int | None = None,
-        column: int | None = None,
-        parameter: int | None = None,
-    ) -> None:
-        super().__init__(failure.value if fault is None else f"{failure.value}: {fault.value}")
-        self.failure = failure
-        self.fault = fault
-        self.retryable = retryable
-        self.retry_after_s = retry_after_s
-        self.column = column
-        self.parameter = parameter
-
-
-class Severity(StrEnum):
-    UNSAFE = "unsafe"
-    """`serve` refuses to start unless the finding's code is acknowledged by name in the configuration."""
-    WARNING = "warning"
-    OK = "ok"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What `probe` saw. `code` is stable ("superuser_role", "bypassrls_role", "table_owner_role", "temp_role",
-    "reachable", …); `text` has no secret and no driver text."""
-
-    code: str
-    severity: Severity
-    text: str
-
-
-SecretSource = Callable[[], str]
-"""Reads a secret now. Connectors call it for every new physical connection, so rotation needs no restart."""
 
 
 @runtime_checkable

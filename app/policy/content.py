@@ -1,0 +1,91 @@
+"""How the inside of an object or of a message comes to one caller: the obligations on every field of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.masking.masks import Mask, Null
+from app.policy.decision import RuleRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldView:
+    """One field. `mask` None: raw. `Hide`: the field is not there."""
+
+    label: str | None = None
+    mask: Mask | None = None
+
+
+NOTHING_KNOWN = FieldView(mask=Null())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentView:
+    """`raw`: comes byte for byte, nothing of it is looked at. Otherwise:
+
+    `columns`: by name, of CSV, TSV, Parquet, Arrow; nested columns by dotted path (`customer.email`, list items as
+    `items[].sku`). `paths`: of JSON and NDJSON, `$.customer.email`, `$.items[*].sku`, `$.meta.*`, `$..email`; the most
+    specific one counts. `default`: of every field that neither names. `found`: of what detectors find in running text,
+    by the label of the entity; a label that is missing comes as `default_found`.
+
+    `asks`, `asked_labels`, `refused_labels`: as in decision.TableView.
+    """
+
+    raw: bool = False
+    columns: Mapping[str, FieldView] = field(default_factory=dict)
+    paths: Mapping[str, FieldView] = field(default_factory=dict)
+    default: FieldView = NOTHING_KNOWN
+    found: Mapping[str, FieldView] = field(default_factory=dict)
+    default_found: FieldView = NOTHING_KNOWN
+    format: str | None = None
+    """Named by the data file: csv, tsv, json, ndjson, parquet, arrow, text. None: the key's ending and the content type
+    say; when both are silent or disagree, the content cannot be masked."""
+    header: tuple[str, ...] | None = None
+    """Column names of a CSV that has no header line."""
+    delimiter: str | None = None
+    labels: tuple[str, ...] = ()
+    """Every label that the data file names here, sorted."""
+    masks: tuple[str, ...] = ()
+    """Kinds of the masks in force, sorted, as the answer names them."""
+    asks: tuple[RuleRef, ...] = ()
+    asked_labels: tuple[str, ...] = ()
+    refused_labels: tuple[str, ...] = ()
+
+
+class OnFound(StrEnum):
+    """What becomes of something that a caller puts or publishes, when a detector or a path label finds a label in it."""
+
+    ALLOW = "allow"
+    MASK = "mask"
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What may go in at one key or topic. `found`: label pattern (`secret.*`) to what happens, the most specific one
+    counts; labels that none covers are denied. `types`: content types; empty: any. `max_bytes` None: the connection's
+    own limit alone."""
+
+    found: Mapping[str, OnFound] = field(default_factory=dict)
+    types: tuple[str, ...] = ()
+    max_bytes: int | None = None
+
+    def on_found(self, label: str) -> OnFound:
+        exact = self.found.get(label)
+        if exact is not None:
+            return exact
+        covering = [p for p in self.found if p.endswith("*") and label.startswith(p[:-1])]
+        return self.found[max(covering, key=len)] if covering else OnFound.DENY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicRules:
+    """`schema`: JSON Schema, draft 2020-12, as JSON text; None: any payload. `headers`: names that may be sent, in lower
+    case; None: any that is well formed. `cloud_events`: payloads must be CloudEvents."""
+
+    intake: Intake = field(default_factory=Intake)
+    schema: str | None = None
+    headers: tuple[str, ...] | None = None
+    max_header_bytes: int = 8_192
+    cloud_events: bool = False
