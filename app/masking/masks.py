@@ -54,7 +54,12 @@ class Hide:
     """`deny` in masks.yaml: the column does not exist."""
 
 
-Mask = Null | Constant | Partial | Generalise | Pseudonym | Hide
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redact:
+    """Text in which every entity that detectors find is replaced; what is no text is NULL."""
+
+
+Mask = Null | Constant | Partial | Generalise | Pseudonym | Hide | Redact
 
 
 def kind_of(mask: Mask) -> str:
@@ -72,3 +77,5 @@ def kind_of(mask: Mask) -> str:
             return "pseudonym"
         case Hide():
             return "deny"
+        case Redact():
+            return "redact"

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from datetime import date, datetime
 
-from app.masking.masks import Constant, Generalise, Hide, Null, Partial, Pseudonym, Step
+from app.masking.masks import Constant, Generalise, Hide, Null, Partial, Pseudonym, Redact, Step
 from app.policy.decision import ColumnView
 from app.sql.postgres.quoting import identifier, string, type_name
 from app.sql.statement import Bind, KeyBind
@@ -31,7 +31,7 @@ def masked(column: ColumnView, bind: BindOne) -> str:
     match column.mask:
         case None:
             return name
-        case Null() | Hide():
+        case Null() | Hide() | Redact():
             expression = None
         case Constant(value=value):
             expression = _constant(value, column)

@@ -1,7 +1,7 @@
 """Masks as SQLite expressions. Columns hold any storage class, so every mask decides by typeof() and is NULL for the
 classes it has no meaning for: nothing slips through raw because it was stored as something else."""
 
-from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Partial, Pseudonym, Step
+from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Partial, Pseudonym, Redact, Step
 from app.sql.sqlite.binds import Binds
 from app.sql.statement import KeyBind, ValueBind
 
@@ -17,7 +17,7 @@ _LONGEST_ADDRESS = 1_000
 def masked(mask: Mask, column: str, binds: Binds) -> str:
     """The expression that stands for `column` (an already quoted name)."""
     match mask:
-        case Null() | Hide():
+        case Null() | Hide() | Redact():
             return "NULL"
         case Constant(value=value):
             return binds.placeholder(ValueBind(value=value))
