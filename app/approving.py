@@ -24,7 +24,9 @@ from app.gateway.previewing import Previews
 from app.gateway.query import Query
 from app.gateway.reading import Reads
 from app.gateway.record import Record
+from app.gateway.statement_errands import STATEMENT_KINDS, StatementErrands
 from app.gateway.statements import Statements
+from app.gateway.submitting import Submitting
 from app.gateway.sweeping import Discards, Sweep
 from app.gateway.using import Uses
 from app.gateway.waiting import WaitingRoom
@@ -77,10 +79,10 @@ def statement_use_cases(
         random=secrets.token_bytes,
         max_held_bytes=parts.max_held_bytes,
     )
+    errands = StatementErrands(statements=statements, reads=reads, writes=writes, previews=previews)
     asking = Asking(
         approvals=parts.store,
         held=waiting.held,
-        previews=previews,
         keys=keys,
         bulletin=waiting.bulletin,
         now=time.time,
@@ -92,9 +94,6 @@ def statement_use_cases(
     uses = Uses(
         approvals=parts.store,
         held=waiting.held,
-        statements=statements,
-        reads=reads,
-        writes=writes,
         bulletin=waiting.bulletin,
         now=time.time,
         background=background,
@@ -103,8 +102,7 @@ def statement_use_cases(
         approvals=parts.store,
         held=waiting.held,
         policies=parts.policies,
-        statements=statements,
-        previews=previews,
+        errands=dict.fromkeys(STATEMENT_KINDS, errands),
         uses=uses,
         keys=keys,
         bulletin=waiting.bulletin,
@@ -118,10 +116,8 @@ def statement_use_cases(
         statements=statements,
         reads=reads,
         writes=writes,
-        asking=asking,
-        executing=executing,
-        keys=keys,
-        admission=waiting.admission,
+        errands=errands,
+        submitting=Submitting(asking=asking, executing=executing, keys=keys, admission=waiting.admission),
     )
     explain = Explain(statements=statements, policies=parts.policies)
     return {"query_sql": query.run, "explain_sql": explain.explain, "execute_approval": executing.execute}

@@ -2,7 +2,6 @@
 next. In that order, so that whatever fails leaves nothing that could be approved without a record of it."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 
 from app.approval.approval import Approval, State
@@ -12,23 +11,15 @@ from app.approval.people import Person
 from app.approval.times import plus
 from app.gateway.answer import Answer, json_answer
 from app.gateway.bulletin import Bulletin
-from app.gateway.command import QueryCommand
-from app.gateway.connections import Connection
 from app.gateway.endings import Background, Sleep, until_stored
 from app.gateway.envelope import PENDING_RETRY_S, Closing, pending_document
-from app.gateway.errors import AccessDenied, ApprovalsUnavailable, InvalidRequest, refusal_of_objection
+from app.gateway.errand import RELEASED, Errand, Preview
+from app.gateway.errors import ApprovalsUnavailable, InvalidRequest, refusal_of_objection
 from app.gateway.idempotency import StoredKeys, Ticket
-from app.gateway.plan import Plan
-from app.gateway.previewing import RELEASED, Preview, Previews, reads_what_is_asked
 from app.gateway.record import Record, rfc3339
-from app.gateway.writing import writer_of
 from app.policy.caller import Caller
-from app.policy.decision import Action
 from app.policy.snapshot import PolicySnapshot
 from app.ports import Approvals, HeldResults, StoreUnavailable
-
-MAX_BOUND_PARAMS_CHARS = 16_384
-"""Nobody reviews more, and a page of approvals has to stay small."""
 
 
 class Asking:
@@ -39,7 +30,6 @@ class Asking:
         *,
         approvals: Approvals,
         held: HeldResults,
-        previews: Previews,
         keys: StoredKeys,
         bulletin: Bulletin,
         now: Callable[[], float],
@@ -51,7 +41,6 @@ class Asking:
     ) -> None:
         self._approvals = approvals
         self._held = held
-        self._previews = previews
         self._keys = keys
         self._bulletin = bulletin
         self._now = now
@@ -62,20 +51,13 @@ class Asking:
         self._sleep = sleep
 
     async def ask(
-        self,
-        connection: Connection,
-        caller: Caller,
-        command: QueryCommand,
-        plan: Plan,
-        snapshot: PolicySnapshot,
-        record: Record,
-        ticket: Ticket | None,
+        self, errand: Errand, caller: Caller, snapshot: PolicySnapshot, record: Record, ticket: Ticket | None
     ) -> tuple[Approval, Answer]:
         """The stored approval, and the 202 that says so."""
         if ticket is None:
-            return await self._ask(connection, caller, command, plan, snapshot, record, None)
+            return await self._ask(errand, caller, snapshot, record, None)
         async with self._keys.using(ticket):
-            return await self._ask(connection, caller, command, plan, snapshot, record, ticket)
+            return await self._ask(errand, caller, snapshot, record, ticket)
 
     async def known(self, approval_id: str, record: Record) -> Approval | None:
         """What an idempotency key asked for before; None: it never came to be. Raises ApprovalsUnavailable."""
@@ -89,10 +71,10 @@ class Asking:
             record.approval_id = approval.approval_id
         return approval
 
-    async def waited(self, approval: Approval, command: QueryCommand) -> Approval:
+    async def waited(self, approval: Approval, wait_seconds: int) -> Approval:
         """As it is after `wait_seconds` at most."""
-        if command.wait_seconds and approval.state in (State.PENDING, State.EXECUTING):
-            return await self._bulletin.wait(approval, command.wait_seconds)
+        if wait_seconds and approval.state in (State.PENDING, State.EXECUTING):
+            return await self._bulletin.wait(approval, wait_seconds)
         return approval
 
     def waiting(self, caller: Caller, approval: Approval, record: Record, affected_rows: int | None = None) -> Answer:
@@ -109,40 +91,33 @@ class Asking:
         return json_answer(202, document, headers={"location": url, "retry-after": str(PENDING_RETRY_S)})
 
     async def _ask(
-        self,
-        connection: Connection,
-        caller: Caller,
-        command: QueryCommand,
-        plan: Plan,
-        snapshot: PolicySnapshot,
-        record: Record,
-        ticket: Ticket | None,
+        self, errand: Errand, caller: Caller, snapshot: PolicySnapshot, record: Record, ticket: Ticket | None
     ) -> tuple[Approval, Answer]:
-        _require_askable(connection, command, plan)
-        terms = snapshot.terms(plan.asked)
+        errand.require_askable()
+        terms = snapshot.terms(errand.asked)
         random = self._random(ID_BYTES)
         created_at = rfc3339(self._now())
         name = f"apr_{random.hex()}"
         closing = Closing(approval_id=name, approval_url=self._url(name), notice=RELEASED)
-        preview = await self._previews.preview(connection, caller, command, plan, snapshot, terms, closing, record)
+        preview = await errand.preview(terms, closing, record)
         try:
             approval = pending(
                 random=random,
                 created_at=created_at,
                 expires_at=plus(created_at, terms.lifetime_s),
                 caller=caller,
-                connection=command.connection,
-                action=plan.action.value,
-                resources=plan.resources,
-                reasons=plan.rule_names,
-                statement=command.sql,
-                params=command.params,
-                unmask=command.unmask,
-                purpose=command.purpose,
-                policy_version=plan.policy_version,
+                connection=errand.connection,
+                action=errand.action.value,
+                resources=errand.resources,
+                reasons=errand.rule_names,
+                statement=errand.statement,
+                params=errand.params,
+                unmask=errand.unmask,
+                purpose=errand.purpose,
+                policy_version=errand.policy_version,
                 terms=terms,
                 outcome=preview.outcome,
-                max_rows=command.max_rows,
+                max_rows=errand.max_rows,
             )
             record.approval_id, record.held_sha256 = approval.approval_id, preview.outcome.held_sha256
             answer = self.waiting(caller, approval, record, preview.affected_rows)
@@ -150,17 +125,17 @@ class Asking:
         except NotBindable as error:
             raise InvalidRequest("An approval cannot be bound to this request: it holds " + str(error) + ".") from error
         finally:
-            if preview.held is not None:
-                preview.held.opening.close()
+            preview.close()
         self._bulletin.changed(approval.approval_id)
         return approval, answer
 
     async def _store(
         self, approval: Approval, preview: Preview, record: Record, ticket: Ticket | None, answer: Answer
     ) -> None:
+        kept = preview.kept()
         try:
-            if preview.held is not None:
-                await hold(self._held, approval, b"".join(preview.held.opening.pieces()))
+            if kept is not None:
+                await hold(self._held, approval, kept)
             # The intent is on the trail before the approval exists: nothing that can be approved is unrecorded.
             await self._intend(record)
             if ticket is not None:
@@ -168,7 +143,7 @@ class Asking:
                 await self._keys.keep(ticket, answer)
             await self._approvals.create(approval)
         except BaseException as error:
-            if preview.held is not None:
+            if kept is not None:
                 self._background(until_stored(lambda: self._tidy(approval.approval_id), self._sleep))
             if isinstance(error, StoreUnavailable):
                 raise ApprovalsUnavailable(
@@ -192,26 +167,3 @@ async def hold(held: HeldResults, approval: Approval, opening: bytes | None) -> 
         return
     until = plus(approval.expires_at, approval.terms.grant.duration_s or 0)
     await held.hold(approval.approval_id, (opening,), expires_at=until)
-
-
-def _require_askable(connection: Connection, command: QueryCommand, plan: Plan) -> None:
-    if plan.action is not Action.SELECT:
-        writer_of(connection, plan)
-    if command.cursor is not None:
-        raise InvalidRequest(
-            "A request that waits for a human has no further pages: send it without `cursor`, and narrow WHERE to the "
-            "rows that you still need."
-        )
-    if len(json.dumps(dict(command.params))) > MAX_BOUND_PARAMS_CHARS:
-        raise InvalidRequest(
-            f"A request that a human has to read may have at most {MAX_BOUND_PARAMS_CHARS} characters of `params` "
-            "as JSON: send less at once."
-        )
-
-
-def require_dry_run_tells_nothing(plan: Plan) -> None:
-    if reads_what_is_asked(plan):
-        raise AccessDenied(
-            "You may not read all of what this write reads, and a dry run would tell of it: send it without `dry_run`.",
-            rules=plan.decision.rules,
-        )

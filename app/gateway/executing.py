@@ -6,7 +6,7 @@ ended is stored, at once or as soon as the store is back.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -22,6 +22,7 @@ from app.gateway.bulletin import Bulletin
 from app.gateway.command import ExecuteApproval
 from app.gateway.endings import Background, Sleep, now_or_later, to_the_end
 from app.gateway.envelope import Closing
+from app.gateway.errand import READING, RELEASED, Errands, NoLongerAllowed
 from app.gateway.errors import (
     AccessDenied,
     ApprovalAltered,
@@ -34,24 +35,23 @@ from app.gateway.errors import (
     refusal_of_objection,
 )
 from app.gateway.idempotency import StoredKeys, Ticket
-from app.gateway.previewing import RELEASED, Previews
-from app.gateway.rechecking import NoLongerAllowed, Today, recheck
+from app.gateway.rechecking import Today, recheck
 from app.gateway.record import Record, rfc3339
-from app.gateway.statements import Statements, command_of
 from app.gateway.using import Use, Uses
 from app.policy.caller import Caller
 from app.ports import Approvals, HeldResults, Policies, StoreUnavailable
 
 
 class Executing:
+    """`errands`: by the kind of outcome, who plans such a request anew."""
+
     def __init__(
         self,
         *,
         approvals: Approvals,
         held: HeldResults,
         policies: Policies,
-        statements: Statements,
-        previews: Previews,
+        errands: Mapping[str, Errands],
         uses: Uses,
         keys: StoredKeys,
         bulletin: Bulletin,
@@ -64,8 +64,7 @@ class Executing:
         self._approvals = approvals
         self._held = held
         self._policies = policies
-        self._statements = statements
-        self._previews = previews
+        self._errands = errands
         self._uses = uses
         self._keys = keys
         self._bulletin = bulletin
@@ -81,7 +80,7 @@ class Executing:
         if approval is None or (approval.issuer, approval.principal) != (caller.issuer, caller.principal):
             raise UnknownApproval("There is no such approval: list_approvals names those you may see.")
         outcome = approval.request.get("outcome") or {}
-        if command.idempotency_key is None or outcome.get("kind") == "read":
+        if command.idempotency_key is None or outcome.get("kind") in READING:
             # Rows are released once; no key keeps them.
             return await self.execute_known(caller, approval, record)
         _about(approval, record)
@@ -129,23 +128,21 @@ class Executing:
     ) -> Answer:
         snapshot = self._policies.current
         try:
-            today = await recheck(self._statements, snapshot, caller, approval.request, record)
+            content = await self._content(approval)
+            today = await recheck(self._family(approval), snapshot, caller, approval.request, record, content)
         except NoLongerAllowed as no_longer:
             raise await self._withdrawn(approval, person, no_longer.refused, record) from no_longer
         if today.difference:
-            raise await self._reopened(approval, caller, person, today, record)
+            raise await self._reopened(approval, person, today, record)
         use = Use(
             approval=approval,
             executing=_begun(approval, person, self._at()),
-            command=command_of(approval.request),
-            caller=caller,
             today=today,
             closing=self._closing(approval),
             record=record,
             held=await self._taken(approval),
         )
-        runs = today.plan.rewritten or today.plan.write
-        record.statement_run = None if runs is None else runs.sql
+        record.statement_run = today.errand.runs()
         record.outcome, record.approval_state = "completed", State.EXECUTING.value
         await self._intend(record)
         return await to_the_end(self._used(use, person, ticket), use.leave)
@@ -154,7 +151,7 @@ class Executing:
         answer = await self._uses.use(use, lambda: self._beaten(use.approval, person))
         if ticket is not None:
             closing = replace(use.closing, affected_rows=use.record.affected_rows)
-            await self._keys.settle(ticket, answer, closing, use.today.plan.policy_version)
+            await self._keys.settle(ticket, answer, closing, use.today.errand.policy_version)
         return answer
 
     async def _load(self, approval_id: str) -> Approval | None:
@@ -168,13 +165,33 @@ class Executing:
         digest = approval.request["outcome"]["held_sha256"]
         if digest is None or any(step.happening is Happening.STARTED for step in since_opened(approval)):
             return None
+        held = await self._kept(approval)
+        return held if held is not None and await _has_digest(held, digest) else b""
+
+    async def _content(self, approval: Approval) -> bytes | None:
+        """What is to be put or published. Nothing else than what people saw, else ApprovalAltered."""
+        digest = approval.request["outcome"]["content_sha256"]
+        if digest is None:
+            return None
+        content = await self._kept(approval)
+        if content is None or not await _has_digest(content, digest):
+            raise ApprovalAltered(
+                "What was held for this approval is gone or is not what was approved, so nothing ran: send the request "
+                "again to ask anew."
+            )
+        return content
+
+    async def _kept(self, approval: Approval) -> bytes | None:
         try:
-            held = await self._held.take(approval.approval_id)
+            return await self._held.take(approval.approval_id)
         except StoreUnavailable as error:
             raise _unavailable() from error
-        if held is None:
-            return b""
-        return held if await asyncio.to_thread(lambda: sha256(held).hexdigest()) == digest else b""
+
+    def _family(self, approval: Approval) -> Errands:
+        found = self._errands.get(approval.request["outcome"]["kind"])
+        if found is None:
+            raise ApprovalAltered("This gateway knows no request of this kind: tell an operator.")
+        return found
 
     async def _withdrawn(self, approval: Approval, person: Person, refused: Refused, record: Record) -> Refused:
         """Takes the approval back; what to tell the caller."""
@@ -189,43 +206,28 @@ class Executing:
         await self._step(before, gone, person, record)
         await now_or_later(lambda: self._held.destroy(before.approval_id), self._background, self._sleep)
 
-    async def _reopened(
-        self, approval: Approval, caller: Caller, person: Person, today: Today, record: Record
-    ) -> Refused:
+    async def _reopened(self, approval: Approval, person: Person, today: Today, record: Record) -> Refused:
         """Sends it back to the approvers with a new outcome; what to tell the caller."""
-        command = command_of(approval.request)
         closing = self._closing(approval, notice=RELEASED)
-        left = _left_of(today.terms, approval)
-        preview = await self._previews.preview(
-            today.connection,
-            caller,
-            command,
-            today.plan,
-            today.snapshot,
-            left,
-            closing,
-            record,
-        )
+        preview = await today.errand.preview(_left_of(today.terms, approval), closing, record)
         request = {
             **approval.request,
-            "resources": sorted(set(today.plan.resources)),
-            "policy_version": today.plan.policy_version,
+            "resources": sorted(set(today.errand.resources)),
+            "policy_version": today.errand.policy_version,
             "terms": today.terms.document(),
             "outcome": preview.outcome.document(),
         }
         try:
             anew = reopen(
-                approval, at=self._at(), request=request, difference=today.difference, reasons=today.plan.rule_names
+                approval, at=self._at(), request=request, difference=today.difference, reasons=today.errand.rule_names
             )
             record.held_sha256 = preview.outcome.held_sha256
-            held = None if preview.held is None else b"".join(preview.held.opening.pieces())
             # Whoever leaves now leaves it whole: with the outcome that is bound goes the result that is held.
-            await to_the_end(self._opened_anew(approval, anew, held, person, record))
+            await to_the_end(self._opened_anew(approval, anew, preview.kept(), person, record))
         except Objection as objection:
             return refusal_of_objection(objection)
         finally:
-            if preview.held is not None:
-                preview.held.opening.close()
+            preview.close()
         changed = ", ".join(sorted(today.difference))
         return ApprovalReopened(
             f"What was approved would run differently now ({changed}), so nothing ran and people decide anew: call "
@@ -298,6 +300,10 @@ def _begun(approval: Approval, person: Person, at: str) -> Approval:
         return begin(approval, person, at=at)
     except Objection as objection:
         raise refusal_of_objection(objection) from objection
+
+
+async def _has_digest(data: bytes, digest: str) -> bool:
+    return await asyncio.to_thread(lambda: sha256(data).hexdigest()) == digest
 
 
 def _unavailable() -> ApprovalsUnavailable:

@@ -5,14 +5,14 @@ zero, a timeout) is no answer either: such a preview counts as failed, and the a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.approval.approval import Outcome
 from app.approval.terms import Terms
-from app.gateway.answer import Answer
 from app.gateway.command import QueryCommand
 from app.gateway.connections import Connection
 from app.gateway.envelope import Closing
+from app.gateway.errand import DEFAULT_MAX_HELD_BYTES, SALT_BYTES, Preview
 from app.gateway.errors import ApprovalRowsExceeded, Refused
 from app.gateway.faults import tells_of_data
 from app.gateway.plan import Plan
@@ -25,19 +25,6 @@ from app.policy.decision import Action
 from app.policy.snapshot import PolicySnapshot
 from app.sql.statement import ValueBind
 from connectors.contract import Limits
-
-SALT_BYTES = 16
-DEFAULT_MAX_HELD_BYTES = 16 * 1024 * 1024
-RELEASED = "Released as it was when the request was made, exactly as its approvers saw it."
-
-
-@dataclass(slots=True, kw_only=True)
-class Preview:
-    """`held`: the answer of a read, to be held. `affected_rows`: what the requester may hear of a write's dry run."""
-
-    outcome: Outcome
-    held: Answer | None = None
-    affected_rows: int | None = None
 
 
 def kind_of(plan: Plan) -> str:

@@ -1,19 +1,17 @@
 """query_sql: one statement from text to masked rows, to what it changed, to a human, or to the reason why not."""
 
-from app.approval.approval import Approval, State
-from app.gateway.admission import Admission
 from app.gateway.answer import Answer
-from app.gateway.asking import Asking, require_dry_run_tells_nothing
 from app.gateway.command import QueryCommand
 from app.gateway.connections import Connection
-from app.gateway.errors import AccessDenied, IdempotencyInFlight, InvalidRequest
-from app.gateway.executing import Executing
+from app.gateway.errors import AccessDenied, InvalidRequest
 from app.gateway.explaining import suggestion_of
-from app.gateway.idempotency import IdempotencyKeys, StoredKeys, Ticket
+from app.gateway.idempotency import IdempotencyKeys, Ticket
 from app.gateway.plan import Plan
 from app.gateway.reading import Reads
 from app.gateway.record import Record
+from app.gateway.statement_errands import StatementErrands, require_dry_run_tells_nothing
 from app.gateway.statements import Statements
+from app.gateway.submitting import Submitting
 from app.gateway.writing import Writes, asked
 from app.policy.caller import Caller
 from app.policy.decision import Allow, AskFirst, Deny
@@ -29,19 +27,15 @@ class Query:
         statements: Statements,
         reads: Reads,
         writes: Writes,
-        asking: Asking,
-        executing: Executing,
-        keys: StoredKeys,
-        admission: Admission,
+        errands: StatementErrands,
+        submitting: Submitting,
     ) -> None:
         self._policies = policies
         self._statements = statements
         self._reads = reads
         self._writes = writes
-        self._asking = asking
-        self._executing = executing
-        self._keys = keys
-        self._admission = admission
+        self._errands = errands
+        self._submitting = submitting
         self._idempotency = IdempotencyKeys()
 
     async def run(self, caller: Caller, command: QueryCommand, record: Record) -> Answer:
@@ -115,39 +109,19 @@ class Query:
         claimed = await self._claim(caller, command, record)
         if isinstance(claimed, Answer):
             return claimed
-        approval, answer = await self._asking.ask(connection, caller, command, plan, snapshot, record, claimed)
-        return await self._waited(caller, command, approval, record, answer)
-
-    async def _waited(
-        self, caller: Caller, command: QueryCommand, approval: Approval, record: Record, answer: Answer | None
-    ) -> Answer:
-        later = await self._asking.waited(approval, command)
-        if command.wait_seconds:
-            self._admission.require(caller)
-        if command.wait_seconds and later.state is State.APPROVED:
-            return await self._executing.execute_known(caller, later, record)
-        if answer is not None and later.state is approval.state:
-            return answer
-        return self._asking.waiting(caller, later, record)
+        errand = self._errands.errand(connection, caller, command, plan, snapshot)
+        return await self._submitting.ask(errand, caller, snapshot, record, claimed, command.wait_seconds)
 
     async def _claim(self, caller: Caller, command: QueryCommand, record: Record) -> Ticket | Answer | None:
-        """The key's ticket, or the answer that the key got before."""
-        if command.idempotency_key is None:
-            return None
-        for _ in range(2):
-            claimed = await self._keys.claim(
-                caller, "query_sql", command.connection, command.idempotency_key, asked(command)
-            )
-            if isinstance(claimed, Ticket):
-                return claimed
-            if claimed.approval_id is None:
-                record.reason = "idempotency_replayed"
-                return claimed.answer()
-            known = await self._asking.known(claimed.approval_id, record)
-            if known is not None:
-                return await self._waited(caller, command, known, record, None)
-            await self._keys.free(claimed)
-        raise IdempotencyInFlight("This idempotency key is in use right now: retry after a moment.", retry_after_s=1)
+        return await self._submitting.claim(
+            caller,
+            "query_sql",
+            command.connection,
+            command.idempotency_key,
+            asked(command),
+            record,
+            command.wait_seconds,
+        )
 
 
 def _only_writes_run_dry() -> InvalidRequest:

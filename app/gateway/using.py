@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from app.approval.approval import Approval, State
-from app.approval.machine import fail, finish, revocation_wanted, rows_left
+from app.approval.machine import fail, finish, is_over, revocation_wanted
 from app.approval.terms import GrantKind
 from app.approval.times import instant, reached
 from app.gateway.answer import Answer, Spool
 from app.gateway.bulletin import Bulletin
-from app.gateway.command import QueryCommand
 from app.gateway.endings import Background, Sleep, now_or_later, until_stored
 from app.gateway.envelope import Closing
+from app.gateway.errand import READING
 from app.gateway.errors import (
     ApprovalAltered,
     ApprovalExpired,
@@ -26,14 +26,9 @@ from app.gateway.errors import (
     ShuttingDown,
     StatementTimeout,
 )
-from app.gateway.reading import Reads
 from app.gateway.rechecking import Today
 from app.gateway.record import Record, rfc3339
-from app.gateway.statements import Statements, narrowed
-from app.gateway.writing import Writes
-from app.policy.caller import Caller
 from app.ports import Approvals, HeldResults, StoreUnavailable
-from connectors.contract import Limits
 
 LEFT = "client_left"
 Step = Callable[[Approval], Approval]
@@ -46,8 +41,6 @@ class Use:
 
     approval: Approval
     executing: Approval
-    command: QueryCommand
-    caller: Caller
     today: Today
     closing: Closing
     record: Record
@@ -69,9 +62,6 @@ class Uses:
         *,
         approvals: Approvals,
         held: HeldResults,
-        statements: Statements,
-        reads: Reads,
-        writes: Writes,
         bulletin: Bulletin,
         now: Callable[[], float],
         background: Background,
@@ -79,9 +69,6 @@ class Uses:
     ) -> None:
         self._approvals = approvals
         self._held = held
-        self._statements = statements
-        self._reads = reads
-        self._writes = writes
         self._bulletin = bulletin
         self._now = now
         self._background = background
@@ -118,8 +105,8 @@ class Uses:
             raise
         except BaseException:
             # Of a write nobody can say how far it came.
-            read = use.today.plan.write is None
-            await self._ended(use, self._failing(InternalFault.code, outcome_known=read))
+            reading = use.approval.request["outcome"]["kind"] in READING
+            await self._ended(use, self._failing(InternalFault.code, outcome_known=reading))
             raise
         rows = use.record.rows if use.record.affected_rows is None else use.record.affected_rows
         detail = {"bytes": answer.opening.size}
@@ -135,21 +122,8 @@ class Uses:
             raise ApprovalExpired("Its time ran out: send the request again to ask anew.")
         if use.held is not None:
             return _released(use)
-        limits = self._limits(use)
-        if use.today.plan.write is None:
-            work = self._reads.read(
-                use.today.connection, use.caller, use.command, use.today.plan, limits, use.record, use.closing
-            )
-        else:
-            work = self._writes.run(
-                use.today.connection,
-                use.command,
-                use.today.plan,
-                limits,
-                use.record,
-                max_affected=_most_rows(use.approval),
-                closing=use.closing,
-            )
+        left_s = self._left_s(use.approval)
+        work = use.today.errand.run(use.approval, use.closing, use.record, left_s=left_s)
         return await self._watched(use, work)
 
     async def _watched(self, use: Use, work: Coroutine[Any, Any, Answer]) -> Answer:
@@ -176,7 +150,7 @@ class Uses:
         assert use.work is not None
         current = use.executing
         while not use.work.done():
-            newer = await self._bulletin.watch(current, use.today.connection.timeout_s)
+            newer = await self._bulletin.watch(current, use.today.errand.timeout_s)
             if newer is None:
                 # Not told any more (the server drains, or too many wait): the deadline still holds.
                 return
@@ -193,16 +167,10 @@ class Uses:
         await self._ended(use, self._failing(ApprovalRevoked.code))
         raise ApprovalRevoked("The approval was revoked while it ran, and what ran was stopped: nothing was changed.")
 
-    def _limits(self, use: Use) -> Limits:
-        """Those of any request, and what is left of the grant: rows, and the time until it ends."""
-        today, approval = use.today, use.approval
-        limits = self._statements.limits(today.connection, today.plan, today.snapshot, use.command.max_rows)
-        if today.plan.write is None:
-            limits = narrowed(limits, rows_left(approval), None)
+    def _left_s(self, approval: Approval) -> float | None:
         if approval.usable_until is None:
-            return limits
-        left_s = instant(approval.usable_until).timestamp() - self._now()
-        return replace(limits, timeout_s=min(limits.timeout_s, left_s))
+            return None
+        return instant(approval.usable_until).timestamp() - self._now()
 
     def _over(self, approval: Approval) -> bool:
         return approval.usable_until is not None and reached(approval.usable_until, rfc3339(self._now()))
@@ -235,7 +203,8 @@ class Uses:
             if found is None or not _same_use(found, use.executing):
                 break
             stored = found
-        if use.held is not None:
+        # What is to be put or published is needed as long as it may be used.
+        if use.held is not None or is_over(after.state):
             await self._held.destroy(name)
 
 
@@ -244,12 +213,6 @@ def _same_use(stored: Approval, executing: Approval) -> bool:
         executing.uses,
         executing.started_at,
     )
-
-
-def _most_rows(approval: Approval) -> int | None:
-    """A write touches no more than was shown, and no more than is left."""
-    bounds = [bound for bound in (approval.request["outcome"]["rows"], rows_left(approval)) if bound is not None]
-    return min(bounds, default=None)
 
 
 def _released(use: Use) -> Answer:

@@ -19,7 +19,9 @@ from app.gateway.previewing import Previews
 from app.gateway.query import Query
 from app.gateway.reading import Reads
 from app.gateway.record import Record
+from app.gateway.statement_errands import STATEMENT_KINDS, StatementErrands
 from app.gateway.statements import Statements
+from app.gateway.submitting import Submitting
 from app.gateway.using import Uses
 from app.gateway.writing import Writes
 from app.policy.caller import Caller
@@ -206,8 +208,8 @@ def use_cases(
     )
     writes = Writes(statements=statements, keys=stored_keys, intend=intend, refresh_soon=lambda _connection: None)
     previews = Previews(statements=statements, reads=reads, writes=writes, random=numbers, max_held_bytes=5_000)
+    errands = StatementErrands(statements=statements, reads=reads, writes=writes, previews=previews)
     asking = Asking(
-        previews=previews,
         keys=stored_keys,
         random=numbers,
         public_url="https://gate.test",
@@ -216,9 +218,8 @@ def use_cases(
     )
     executing = Executing(
         policies=policies,
-        statements=statements,
-        previews=previews,
-        uses=Uses(statements=statements, reads=reads, writes=writes, **stores),
+        errands=dict.fromkeys(STATEMENT_KINDS, errands),
+        uses=Uses(**stores),
         keys=stored_keys,
         public_url="https://gate.test",
         intend=intend,
@@ -229,9 +230,12 @@ def use_cases(
         statements=statements,
         reads=reads,
         writes=writes,
-        asking=asking,
-        executing=executing,
-        keys=stored_keys,
-        admission=Admission(now=now, withdrawn=withdrawn),
+        errands=errands,
+        submitting=Submitting(
+            asking=asking,
+            executing=executing,
+            keys=stored_keys,
+            admission=Admission(now=now, withdrawn=withdrawn),
+        ),
     )
     return query, Explain(statements=statements, policies=policies), executing
