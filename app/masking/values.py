@@ -76,14 +76,10 @@ def masker(mask: Mask, keys: Mapping[str, bytes], redact: Redactor, kind: Kind |
         case Constant(value=value):
             constant = value if kind is None else _fitting(value, kind)
             return lambda _: constant
-        case Partial() | Redact():
+        case Partial() | Redact() | Generalise(step=Step.PREFIX):
             return _of_text(text_masker(mask, keys, redact))
-        case Generalise(step=Step.YEAR | Step.MONTH as step):
-            return _truncation(step)
-        case Generalise(step=Step.BUCKET, size=size):
-            return _buckets(size, kind)
-        case Generalise(step=Step.PREFIX):
-            return _of_text(text_masker(mask, keys, redact))
+        case Generalise(step=step, size=size):
+            return _buckets(size, kind) if step is Step.BUCKET else _truncation(step)
         case Pseudonym(domain=domain):
             return _pseudonyms(keys[domain], kind)
 
@@ -104,14 +100,8 @@ def text_masker(mask: Mask, keys: Mapping[str, bytes], redact: Redactor) -> Text
             return _email
         case Partial(keep_last=keep_last):
             return _last(keep_last)
-        case Generalise(step=Step.YEAR):
-            return lambda text: f"{text[:4]}-01-01" if _ISO_DATE.match(text) else None
-        case Generalise(step=Step.MONTH):
-            return lambda text: f"{text[:7]}-01" if _ISO_DATE.match(text) else None
-        case Generalise(step=Step.BUCKET, size=size):
-            return _text_buckets(size)
-        case Generalise(step=Step.PREFIX, size=size):
-            return _prefix(size)
+        case Generalise(step=step, size=size):
+            return _generalised(step, size)
         case Pseudonym(domain=domain):
             return text_pseudonyms(keys[domain])
         case Redact():
@@ -185,6 +175,18 @@ def _last(keep_last: int) -> TextMask:
     return lambda text: "***" + text[-keep_last:] if len(text) >= enough and "\0" not in text else "***"
 
 
+def _generalised(step: Step, size: int) -> TextMask:
+    match step:
+        case Step.YEAR:
+            return lambda text: f"{text[:4]}-01-01" if _ISO_DATE.match(text) else None
+        case Step.MONTH:
+            return lambda text: f"{text[:7]}-01" if _ISO_DATE.match(text) else None
+        case Step.BUCKET:
+            return _text_buckets(size)
+        case Step.PREFIX:
+            return _prefix(size)
+
+
 def _prefix(size: int) -> TextMask:
     if size < 1:
         return _nothing
@@ -193,7 +195,7 @@ def _prefix(size: int) -> TextMask:
 
 
 def _truncation(step: Step) -> ValueMask:
-    of_text = text_masker(Generalise(step=step), {}, str)
+    of_text = _generalised(step, 0)
     parts = {"day": 1} if step is Step.MONTH else {"month": 1, "day": 1}
     midnight = {**parts, "hour": 0, "minute": 0, "second": 0, "microsecond": 0, "fold": 0}
 
