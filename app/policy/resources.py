@@ -44,6 +44,21 @@ def sql_resource(connection: str, key: TableKey) -> str:
     return f"{connection}/{table_path(key)}"
 
 
+def object_resource(connection: str, key: str) -> str:
+    """Of an object with a normalised key, or of what a prefix begins; "%" and "*" of the key as %25 and %2A."""
+    return f"{connection}/{key_path(key)}"
+
+
+def topic_resource(connection: str, topic: str) -> str:
+    """Of a topic as app.messages.topics parses it: nothing in it needs to be escaped."""
+    return f"{connection}/{topic}"
+
+
+def key_path(key: str) -> str:
+    """As a pattern meets it below the connection: "/" stays what separates segments, "*" is none of its stars."""
+    return key.replace("%", "%25").replace("*", "%2A") if "%" in key or "*" in key else key
+
+
 def label_resource(label: str) -> str:
     return LABEL_PREFIX + label
 

@@ -1,0 +1,1 @@
+"""What a message may be called, hold and show. No IO."""
