@@ -1,4 +1,4 @@
-"""Brokers that go away, receivers that die or are cancelled, and many at once: part of the suite for message connectors."""
+"""Brokers that go away, receivers that die or are cancelled, many at once: part of the suite for message connectors."""
 
 import asyncio
 import contextlib
