@@ -5,6 +5,7 @@ declared as FastAPI routes all the same (app.api.operations): one source makes t
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from app.api.endpoint import Arrived, Endpoint
+from app.api.incoming import BodyStream
 from app.api.reading import body_too_large, preferred_wait_s, require_acceptable
 from app.api.sending import Send, send_stream, send_whole
 from app.api.watching import Receive, Watch, Watches
@@ -36,6 +38,8 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT_S = 20.0
 MAX_KNOWN_HOSTS = 64
+SHORTEST_TAIL = 4
+"""Parts of the path before a tail: v1/connections/NAME/objects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +91,15 @@ class Door:
         self._rest = rest
         self._elsewhere = elsewhere
         by_path: dict[tuple[str, ...], dict[str, _Wired]] = {}
+        tails: dict[tuple[str, ...], dict[str, _Wired]] = {}
         for endpoint in endpoints:
             operation = Operation(name=endpoint.name, scopes=endpoint.scopes, use_case=use_cases[endpoint.name])
-            methods = by_path.setdefault(tuple(endpoint.path.split("/")[1:]), {})
+            methods = (tails if endpoint.tail else by_path).setdefault(tuple(endpoint.path.split("/")[1:]), {})
             methods[endpoint.method] = _Wired(endpoint=endpoint, operation=operation)
         self._routes: dict[int, list[tuple[tuple[str, ...], dict[str, _Wired]]]] = {}
         for template, methods in by_path.items():
             self._routes.setdefault(len(template), []).append((template, methods))
+        self._tails = tuple(tails.items())
         self._known_hosts: set[bytes] = set()
         self._watches = Watches()
         self._present = 0
@@ -106,7 +112,7 @@ class Door:
             await self._rest(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        wired, path_args, refused = self._match(scope["method"], scope["path"])
+        wired, path_args, refused = self._match(scope["method"], scope["path"], scope["raw_path"] or b"")
         refused = self._unwelcome(scope, headers) or refused
         self._present += 1
         try:
@@ -145,6 +151,7 @@ class Door:
         body = b""
         late: Refused | None = None
         watch: Watch | None = None
+        stream: BodyStream | None = None
         command: Any = None
         trace_id = self._trace(headers.get(b"traceparent"))
 
@@ -156,7 +163,7 @@ class Door:
             if late is not None:
                 raise late
             command = wired.endpoint.parse(
-                Arrived(path_args=path_args, query=scope["query_string"], body=body, headers=headers)
+                Arrived(path_args=path_args, query=scope["query_string"], body=body, headers=headers, stream=stream)
             )
             return command
 
@@ -168,9 +175,12 @@ class Door:
             bearer=lambda: _bearer(scope["headers"]),
             parse=parse,
             refused=refused,
-            client_left=lambda: watch is not None and watch.client_left,
+            client_left=lambda: (watch is not None and watch.client_left) or (stream is not None and stream.left),
         )
-        if wired is not None and refused is None and wired.endpoint.reads_body:
+        if wired is not None and refused is None and wired.endpoint.streams_body(headers):
+            # Whoever watched for the client to leave would take pieces of the body.
+            stream = BodyStream(headers, receive, now=time.monotonic)
+        elif wired is not None and refused is None and wired.endpoint.reads_body:
             try:
                 body, late = await self._read(headers, receive)
             except _ClientLeft:
@@ -179,7 +189,7 @@ class Door:
             except asyncio.CancelledError:
                 await self._customs.abandoned(passage)
                 raise
-        if body or (wired is not None and wired.endpoint.waits):
+        if stream is None and (body or (wired is not None and wired.endpoint.waits)):
             watch = Watch(receive)
             self._watches.add(watch)
         try:
@@ -188,36 +198,45 @@ class Door:
                 await self._stream(answer, trace_id, send)
                 return
         except asyncio.CancelledError:
-            if watch is None or not watch.client_left:
+            if not passage.client_left():
                 raise
             # Recorded as cancelled by the pipeline, and nobody is left to answer.
             return
         finally:
             if watch is not None:
                 self._watches.remove(watch)
+        if stream is not None and not stream.whole:
+            # What is left of the body is not read: the next request needs a connection of its own.
+            answer.headers["connection"] = "close"
         if b"prefer" in headers and command is not None and answer.status < 300:
             _say_preference(answer, headers, command)
         await send_whole(answer, trace_id, send, head=scope["method"] == "HEAD")
 
     async def _stream(self, answer: Answer, trace_id: str, send: Send) -> None:
+        if answer.length is not None:
+            # Content has an end, and is work.
+            await send_stream(answer, trace_id, send)
+            return
         self._streaming += 1
         try:
             await send_stream(answer, trace_id, send)
         finally:
             self._streaming -= 1
 
-    def _match(self, method: str, path: str) -> tuple[_Wired | None, dict[str, str], Refused | None]:
+    def _match(self, method: str, path: str, raw: bytes) -> tuple[_Wired | None, dict[str, str], Refused | None]:
         parts = path.split("/")[1:]
         for template, methods in self._routes.get(len(parts), ()):
             path_args = _bound(template, parts)
-            if path_args is None:
-                continue
-            wired = methods.get(method)
-            if wired is not None:
-                return wired, path_args, None
-            allow = sorted(methods)
-            detail = f"This path takes {' or '.join(allow)}: repeat the request with that method."
-            return None, {}, MethodNotAllowed(detail, allow=allow)
+            if path_args is not None:
+                return _method_of(methods, method, path_args)
+        if len(parts) > SHORTEST_TAIL:
+            # As it was sent: a name that was decoded here already could not be told from one that is decoded twice.
+            sent = raw.decode("latin-1").split("/")[1:]
+            for template, methods in self._tails:
+                fixed = len(template) - 1
+                path_args = _bound(template, [*parts[:fixed], "/".join(sent[fixed:])])
+                if path_args is not None:
+                    return _method_of(methods, method, path_args)
         return None, {}, NotFound("There is nothing at this path: /openapi.json lists every operation.")
 
     def _unwelcome(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Refused | None:
@@ -290,6 +309,17 @@ def _bound(template: tuple[str, ...], parts: list[str]) -> dict[str, str] | None
         elif wanted != given:
             return None
     return path_args
+
+
+def _method_of(
+    methods: Mapping[str, _Wired], method: str, path_args: dict[str, str]
+) -> tuple[_Wired | None, dict[str, str], Refused | None]:
+    wired = methods.get(method)
+    if wired is not None:
+        return wired, path_args, None
+    allow = sorted(methods)
+    detail = f"This path takes {' or '.join(allow)}: repeat the request with that method."
+    return None, {}, MethodNotAllowed(detail, allow=allow)
 
 
 def _say_preference(answer: Answer, headers: Mapping[bytes, bytes], command: Any) -> None:

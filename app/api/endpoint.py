@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.api.incoming import BodyStream
 from app.api.reading import QueryString
 
 AGENTS_TAG = "agents"
@@ -24,6 +25,7 @@ SCOPES = {
     APPROVALS_SCOPE: "List and read approvals, look at what is held for them, decide, revoke and follow them",
 }
 JSON = "application/json"
+ANY = "*/*"
 EVENTS = "text/event-stream"
 LIMIT = 100
 MAX_LIMIT = 200
@@ -31,12 +33,13 @@ MAX_LIMIT = 200
 
 @dataclass(slots=True, kw_only=True)
 class Arrived:
-    """What the door read from the socket, not yet looked into."""
+    """What the door read from the socket, not yet looked into. `stream`: of an endpoint that streams its body."""
 
     path_args: Mapping[str, str]
     query: bytes
     body: bytes
     headers: Mapping[bytes, bytes]
+    stream: BodyStream | None = None
 
 
 Parse = Callable[[Arrived], Any]
@@ -62,6 +65,14 @@ class Endpoint:
     """OpenAPI links by status: where the answer's identifiers go next."""
     tag: str = AGENTS_TAG
     media_type: str = JSON
+    tail: bool = False
+    """The last name of the path takes all that follows, slashes too, and comes as it was sent: percent-encoded."""
+    streams_body: Callable[[Mapping[bytes, bytes]], bool] = lambda _headers: False
+    """Of the request's headers: whether the body is read by the use case."""
+    consumes: Mapping[str, Any] | None = None
+    """Further media types of the request body, as OpenAPI has them."""
+    produces: Mapping[str, Any] | None = None
+    """Media types of a 200 that is no JSON, as OpenAPI has them."""
     waits: bool = False
     """It may wait for a human, so its client is watched, and the door counts it apart while it waits."""
 

@@ -40,6 +40,8 @@ def require_json(headers: Mapping[bytes, bytes]) -> None:
 
 def require_acceptable(headers: Mapping[bytes, bytes], media_type: str = "application/json") -> None:
     accept = headers.get(b"accept")
+    if media_type == "*/*":
+        return
     wanted = media_type.encode("ascii")
     if accept is None or b"*/*" in accept or wanted in accept:
         return

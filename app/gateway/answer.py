@@ -1,7 +1,7 @@
 """What leaves: a status, headers and body chunks whose digest stands on the audit trail before the first byte goes."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
@@ -22,13 +22,14 @@ class Spool:
     OSError (disk full) passes through to the caller of `add`.
     """
 
-    __slots__ = ("_chunks", "_digest", "_file", "_held", "size")
+    __slots__ = ("_chunks", "_digest", "_file", "_held", "_known", "size")
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
         self._digest = hashlib.sha256()
         self._file: IO[bytes] | None = None
         self._held = 0
+        self._known: str | None = None
         self.size = 0
 
     def add(self, chunk: bytes) -> None:
@@ -48,8 +49,12 @@ class Spool:
         self._chunks.clear()
         self._held = 0
 
+    def adopt(self, file: IO[bytes], size: int, digest: str) -> None:
+        """Takes over a file that was written elsewhere, of which size and SHA-256 are known; nothing is added to it."""
+        self._file, self.size, self._known = file, size, digest
+
     def digest(self) -> str:
-        return self._digest.hexdigest()
+        return self._known or self._digest.hexdigest()
 
     def pieces(self) -> Iterator[bytes]:
         if self._file is not None:
@@ -74,20 +79,39 @@ class Spool:
         self.close()
 
 
+class ContentBrokeOff(Exception):  # noqa: N818
+    """Raised by a stream of content that cannot go on; `code` goes on record."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+Ended = Callable[[int, str | None, str | None], Awaitable[None]]
+"""(bytes that left, SHA-256 of them, code of what cut it short or None) -> the second entry on the trail."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """`opening` is JSON without its closing brace; `seal` adds the receipt and closes the object. Of an answer with a
-    `stream` the opening is empty and the receipt a header: it commits to the fact that the stream was opened."""
+    """`opening` is JSON without its closing brace; `seal` adds the receipt and closes the object. `bare`: it is content
+    as it is, and the receipt a header. Of an answer with a `stream` the opening is empty and the receipt a header: it
+    commits to the fact that the stream was opened. `length`: of a stream of content, how many bytes it has to give; the
+    pipeline then sets `ended`, to be called when no more of it leaves. `withdrawn`: what has to be undone when the
+    answer does not leave after all."""
 
     status: int
     opening: Spool
     headers: dict[str, str] = field(default_factory=dict)
     media_type: str = "application/json"
     stream: AsyncGenerator[bytes, None] | None = None
+    bare: bool = False
+    length: int | None = None
+    ended: Ended | None = None
+    withdrawn: Callable[[], Awaitable[None]] | None = None
 
     def seal(self, receipt: Mapping[str, Any]) -> str:
         """Close the JSON object with its receipt; returns the SHA-256 of the whole body."""
-        if self.stream is not None:
+        if self.stream is not None or self.bare:
             self.headers["x-receipt"] = orjson.dumps(receipt).decode("ascii")
             return self.opening.digest()
         self.opening.add(b',"receipt":' + orjson.dumps(receipt) + b"}")

@@ -1,4 +1,4 @@
-"""The configured databases, and what is known of each: its catalog, kept fresh beside the requests."""
+"""The configured connections, and what is known of each database: its catalog, kept fresh beside the requests."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.gateway.errors import ConnectionUnavailable
 from app.sql.statement import Shapes, SqlGuard
-from connectors.contract import Catalog, ConnectorError, SqlConnector
+from connectors.contract import Catalog, ConnectorError, MessageConnector, ObjectConnector, SqlConnector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,30 @@ class Connection:
     timeout_s: float
     shapes: Shapes | None = None
     """None: the dialect reads every new text the long way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Objects. `max_bytes`: of content in a JSON answer; `max_object_bytes`: of an object that is put, or whose content
+    is masked. Raw content streams whatever its size."""
+
+    name: str
+    kind: str
+    connector: ObjectConnector
+    max_bytes: int
+    max_object_bytes: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Messages. `max_bytes`: of one message's payload."""
+
+    name: str
+    kind: str
+    connector: MessageConnector
+    max_bytes: int
+    timeout_s: float
 
 
 class Catalogs:

@@ -149,28 +149,58 @@ class Customs:
     async def _release(self, answer: Answer, record: Record, *, last: bool = False) -> Answer:
         """Nothing leaves before its entry is durable; what cannot be recorded is replaced by a 503, what cannot be
         closed (its spool's disk is full) by a refusal that is recorded in its place."""
+        flows = answer.length is not None
+        if flows:
+            record.outcome = "opened"
         try:
             # No await between next_index and append: the index in the receipt is the entry's own.
             index = self._trail.next_index()
             digest = answer.seal({"log": self._trail.origin, "index": index})
-            await self._trail.append(record.entry(self._now(), digest, answer.opening.size))
+            await self._trail.append(record.entry(self._now(), None if flows else digest, answer.opening.size))
         except TrailUnavailable:
-            answer.opening.close()
+            await self._withdraw(answer, record)
             return self._unrecorded(record)
         except asyncio.CancelledError:
             # The entry is in the queue and stays there.
-            answer.opening.close()
             self._settled(record, 0)
+            await self._withdraw(answer, record)
             raise
         except Exception as fault:
-            answer.opening.close()
+            await self._withdraw(answer, record)
             self._report(fault, record.trace_id)
             if last:
                 return self._unrecorded(record)
             refused = InternalFault("The answer could not be completed: retry later, or ask for less.")
             return await self._release(self._refuse(refused, record), record, last=True)
-        self._settled(record, answer.opening.size)
+        if flows:
+            answer.ended = lambda size, sha256, code: self._ended(record, index, size, sha256, code)
+        else:
+            self._settled(record, answer.opening.size)
         return answer
+
+    async def _withdraw(self, answer: Answer, record: Record) -> None:
+        """Nothing of it leaves: what it holds is freed, what it took is given back."""
+        answer.opening.close()
+        try:
+            if answer.stream is not None:
+                await answer.stream.aclose()
+            if answer.withdrawn is not None:
+                await answer.withdrawn()
+        except Exception as fault:
+            self._report(fault, record.trace_id)
+
+    async def _ended(self, record: Record, index: int, size: int, sha256: str | None, code: str | None) -> None:
+        """The second entry of content that was streamed: how much of it left, and which bytes. That it was opened is
+        durable already, so a log that fails now keeps nothing back; the operator hears of it."""
+        record.outcome = "completed" if code is None else "cut"
+        record.code = code
+        record.facts["opened_index"] = index
+        try:
+            await self._trail.append(record.entry(self._now(), sha256, size))
+        except TrailUnavailable as unavailable:
+            self._report(unavailable, record.trace_id)
+        finally:
+            self._settled(record, size)
 
     async def _record_cancelled(self, record: Record) -> None:
         record.outcome, record.status, record.code = "cancelled", 499, "client_left"

@@ -73,6 +73,8 @@ class Record:
     decision: str | None = None
     """What a person did with an approval: approve, reject, cancel, revoke."""
     decision_reason: str | None = None
+    facts: dict[str, str | int | bool | Sequence[str]] = field(default_factory=dict)
+    """What only some operations know: content_sha256, content_bytes, content_type, object_version, message_id …"""
     rows: int = 0
     outcome: str = "completed"
     status: int = 0
@@ -124,6 +126,8 @@ class Record:
             entry["policy_version"] = self.policy_version
         if self.params:
             entry |= _params(self.params)
+        if self.facts:
+            entry |= self.facts
         if answer_sha256 is not None:
             entry["answer_sha256"] = answer_sha256
         return entry
