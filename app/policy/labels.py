@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Partial, Pseudonym, Step
+from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Partial, Pseudonym, Redact, Step
 from app.policy.documents import PolicyModel
 
 MASKS_FILE = "masks.yaml"
@@ -62,6 +62,11 @@ class PseudonymMask(PolicyModel):
     description: str = ""
 
 
+class RedactMask(PolicyModel):
+    kind: Literal["redact"]
+    description: str = ""
+
+
 def _spelled_out(value: Any) -> Any:
     """`null` and `deny` need no braces."""
     if value is None or value == "null":
@@ -71,7 +76,8 @@ def _spelled_out(value: Any) -> Any:
 
 MaskEntry = Annotated[
     Annotated[
-        NullMask | DenyMask | ConstantMask | PartialMask | GeneraliseMask | PseudonymMask, Field(discriminator="kind")
+        NullMask | DenyMask | ConstantMask | PartialMask | GeneraliseMask | PseudonymMask | RedactMask,
+        Field(discriminator="kind"),
     ],
     BeforeValidator(
         _spelled_out,
@@ -82,7 +88,8 @@ MaskEntry = Annotated[
         | ConstantMask
         | PartialMask
         | GeneraliseMask
-        | PseudonymMask,
+        | PseudonymMask
+        | RedactMask,
     ),
 ]
 
@@ -139,3 +146,5 @@ def _mask(entry: MaskEntry) -> Mask:
             return Generalise(step=Step(step), size=size)
         case PseudonymMask(domain=domain):
             return Pseudonym(domain=domain)
+        case RedactMask():
+            return Redact()

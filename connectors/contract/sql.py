@@ -263,13 +263,18 @@ class SqlWriter(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlConnectorConfig:
-    """What the composition root hands to a factory; `options` holds the kind's own, already validated keys."""
+    """What the composition root hands to a factory; `options` holds the kind's own, already validated keys.
+
+    `redact`: text without the entities in it, for engines that call functions of ours. Total, deterministic, from any
+    thread. None: a mask that needs it gives NULL.
+    """
 
     name: str
     secret: SecretSource | None
     options: Mapping[str, Any] = field(default_factory=dict)
     pool_max: int = 10
     statement_timeout_s: float = 30.0
+    redact: Callable[[str], str] | None = None
 
 
 class ConnectorFactory(Protocol):

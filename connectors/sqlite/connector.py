@@ -59,6 +59,7 @@ class SqliteConnector:
 
     def __init__(self, config: SqlConnectorConfig) -> None:
         self._path = os.fspath(config.options["path"])
+        self._redact = config.redact
         self._pool_max = max(1, config.pool_max)
         self._statement_timeout_s = config.statement_timeout_s
         self._idle: list[_Worker] = []
@@ -71,7 +72,7 @@ class SqliteConnector:
         self._settling: set[asyncio.Task[None]] = set()
         self._refreshing = asyncio.Lock()
         self._open = False
-        self._writer = Writer(self._path)
+        self._writer = Writer(self._path, self._redact)
 
     async def open(self) -> None:
         self._open = True
@@ -174,7 +175,7 @@ class SqliteConnector:
 
     async def _start_worker(self, identity: _Identity) -> _Worker:
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="douane-sqlite")
-        opening = thread.submit(Session, self._path)
+        opening = thread.submit(Session, self._path, self._redact)
         try:
             session = await asyncio.wrap_future(opening)
         except asyncio.CancelledError:

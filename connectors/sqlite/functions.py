@@ -1,10 +1,17 @@
-"""Which SQL functions the SQLite authorizer lets through, and the one function this connector adds."""
+"""Which SQL functions the SQLite authorizer lets through, and the functions this connector adds.
+
+Ours take text as a blob as well: SQLite stores whatever bytes somebody called text, and arguments that are no text are
+an error before the function is asked.
+"""
 
 import hashlib
 import hmac
 import sqlite3
+from collections.abc import Callable
 
 PSEUDONYM = "douane_pseudonym"
+REDACT = "douane_redact"
+LONGEST_REDACTED_BYTES = 65_536
 
 HARMLESS = frozenset(
     (  # noqa: SIM905 - words, to be read
@@ -31,7 +38,7 @@ HARMLESS = frozenset(
         # full-text search
         "bm25 highlight match matchinfo offsets snippet "
     ).split()
-) | {PSEUDONYM}
+) | {PSEUDONYM, REDACT}
 """A list of what may run, so that a function of a newer SQLite or of an extension is refused until somebody looked.
 Left out on purpose: load_extension, fts3_tokenizer, sqlite_*, readfile, changes, total_changes,
 last_insert_rowid, and everything else that reads or changes the state of the connection."""
@@ -40,20 +47,48 @@ last_insert_rowid, and everything else that reads or changes the state of the co
 def pseudonym(key: object, value: object) -> str | int | None:
     """HMAC-SHA-256 of the value under `key`: 32 hex digits for text, a positive integer below 2^48 for integers.
 
-    NULL, other types, and a key that is no blob give NULL: the mask never raises and never falls back to the value.
+    A blob counts as the bytes of a text. NULL, other types, and a key that is no blob give NULL: the mask never raises
+    and never falls back to the value.
     """
     if not isinstance(key, bytes):
         return None
     if isinstance(value, str):
-        return hmac.digest(key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()[:32]
+        value = value.encode("utf-8", "surrogatepass")
+    if isinstance(value, bytes):
+        return hmac.digest(key, value, hashlib.sha256).hex()[:32]
     if isinstance(value, int):
         digest = hmac.digest(key, str(value).encode(), hashlib.sha256)
         return int.from_bytes(digest[:6], "big") or 1
     return None
 
 
-def register(connection: sqlite3.Connection) -> None:
-    connection.create_function(PSEUDONYM, 2, pseudonym, deterministic=True)
+def _of_utf_16(encoding: str) -> Callable[[object, object], str | int | None]:
+    """The bytes of a text come in the encoding of the database; a pseudonym is the same in every one."""
+
+    def keyed(key: object, value: object) -> str | int | None:
+        return pseudonym(key, value.decode(encoding, "replace") if isinstance(value, bytes) else value)
+
+    return keyed
+
+
+def redaction(redact: Callable[[str], str] | None, encoding: str) -> Callable[[object], str | None]:
+    """What REDACT does with the bytes of a text. NULL for everything else, for texts that are too long to be searched
+    within a statement, and for all of them when nothing is there to redact with."""
+
+    def redacted(raw: object) -> str | None:
+        if redact is None or not isinstance(raw, bytes) or len(raw) > LONGEST_REDACTED_BYTES:
+            return None
+        return redact(raw.decode(encoding, "replace"))
+
+    return redacted
+
+
+def register(connection: sqlite3.Connection, redact: Callable[[str], str] | None = None) -> None:
+    """Before the authorizer is set."""
+    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    keyed = pseudonym if encoding == "UTF-8" else _of_utf_16(encoding)
+    connection.create_function(PSEUDONYM, 2, keyed, deterministic=True)
+    connection.create_function(REDACT, 1, redaction(redact, encoding), deterministic=True)
 
 
 def builtin_names(connection: sqlite3.Connection) -> frozenset[str]:

@@ -5,7 +5,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -62,7 +62,7 @@ def connect(
     )
 
 
-def harden(connection: sqlite3.Connection) -> frozenset[str]:
+def harden(connection: sqlite3.Connection, redact: Callable[[str], str] | None) -> frozenset[str]:
     """Everything but the wall itself; gives the names of the virtual-table modules, which the wall needs."""
     for statement in _HARDENING:
         connection.execute(statement)
@@ -70,7 +70,7 @@ def harden(connection: sqlite3.Connection) -> frozenset[str]:
         connection.setlimit(category, min(most, connection.getlimit(category)))
     modules = frozenset(name.lower() for (name,) in connection.execute("SELECT name FROM pragma_module_list"))
     _wake_virtual_tables(connection)
-    register(connection)
+    register(connection, redact)
     return modules
 
 
@@ -108,8 +108,9 @@ def lenient_text(raw: bytes) -> str:
 class Session:
     """All methods but `arm` and `stop` run on the session's own thread."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, redact: Callable[[str], str] | None = None) -> None:
         self._connection = connect(path)
+        self._redact = redact
         try:
             self._wall = self._fortify()
         except BaseException:
@@ -124,7 +125,7 @@ class Session:
     def _fortify(self) -> Wall:
         connection = self._connection
         connection.execute("PRAGMA query_only = ON")
-        wall = Wall(harden(connection))
+        wall = Wall(harden(connection, self._redact))
         connection.set_authorizer(wall)
         connection.set_progress_handler(self._should_stop, STEPS_BETWEEN_CHECKS)
         return wall

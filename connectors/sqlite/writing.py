@@ -25,8 +25,8 @@ _BATCH_ROWS = 200
 class Writer:
     """Opens the file with its first write. `close` waits for what still rolls back."""
 
-    def __init__(self, path: str) -> None:
-        self._session = WritingSession(path)
+    def __init__(self, path: str, redact: Callable[[str], str] | None) -> None:
+        self._session = WritingSession(path, redact)
         self._thread: ThreadPoolExecutor | None = None
         self._turn = asyncio.Lock()
         self._settling: set[asyncio.Task[None]] = set()

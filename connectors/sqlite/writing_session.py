@@ -6,7 +6,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -49,8 +49,9 @@ class Touched:
 class WritingSession:
     """All methods but `arm` and `stop` run on the session's own thread. Whatever raises has rolled back before."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, redact: Callable[[str], str] | None) -> None:
         self._path = path
+        self._redact = redact
         self._connection: sqlite3.Connection | None = None
         self._closing = threading.Lock()
         self._file: tuple[int, int] | None = None
@@ -236,7 +237,7 @@ class WritingSession:
         try:
             connection.text_factory = lenient_text
             facts = read_facts(connection)
-            self._wall = WriteWall(harden(connection))
+            self._wall = WriteWall(harden(connection, self._redact))
             for statement in _SETTINGS:
                 connection.execute(statement)
             connection.set_authorizer(self._wall)

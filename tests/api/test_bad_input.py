@@ -153,6 +153,7 @@ def test_a_very_long_url_and_very_large_headers_are_refused(client: httpx2.Clien
         ("SELECT * FROM sqlite_master", "sql_catalog_not_allowed"),
         ("SELECT * FROM pragma_table_info('customers')", None),
         ("SELECT douane_pseudonym(x'00', 'a')", "sql_function_not_allowed"),
+        ("SELECT douane_redact('a')", "sql_function_not_allowed"),
         ("EXPLAIN SELECT 1", "sql_statement_not_allowed"),
         ("SELECT rowid FROM customers", None),
         ('SELECT "ssn" FROM customers', None),

@@ -6,7 +6,12 @@ from app.sql.sqlite.binds import Binds
 from app.sql.statement import KeyBind, ValueBind
 
 PSEUDONYM_FUNCTION = "douane_pseudonym"
-"""Registered by the connector: (key, value) -> 32 hex characters for text, a positive integer for an integer."""
+"""Registered by the connector: (key, value) -> 32 hex characters for the bytes of a text, a positive integer for an
+integer."""
+REDACT_FUNCTION = "douane_redact"
+"""Registered by the connector: the bytes of a text -> the text without the entities in it; NULL when it is too long."""
+OWN_FUNCTIONS = frozenset({PSEUDONYM_FUNCTION, REDACT_FUNCTION})
+"""What only our own expressions may call."""
 
 _ISO_DATE = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
 _EXACT_REAL = "9007199254740992.0"
@@ -17,7 +22,7 @@ _LONGEST_ADDRESS = 1_000
 def masked(mask: Mask, column: str, binds: Binds) -> str:
     """The expression that stands for `column` (an already quoted name)."""
     match mask:
-        case Null() | Hide() | Redact():
+        case Null() | Hide():
             return "NULL"
         case Constant(value=value):
             return binds.placeholder(ValueBind(value=value))
@@ -28,7 +33,21 @@ def masked(mask: Mask, column: str, binds: Binds) -> str:
         case Generalise(step=step, size=size):
             return _generalised(step, size, column)
         case Pseudonym(domain=domain):
-            return f"{PSEUDONYM_FUNCTION}({binds.placeholder(KeyBind(domain=domain, part='key'))}, {column})"
+            return _pseudonym(binds.placeholder(KeyBind(domain=domain, part="key")), column)
+        case Redact():
+            return f"CASE WHEN typeof({column}) = 'text' THEN {REDACT_FUNCTION}({_bytes(column)}) END"
+
+
+def _bytes(column: str) -> str:
+    # What somebody stored as text may be none: handed over as text it would be an error that tells so.
+    return f"CAST({column} AS BLOB)"
+
+
+def _pseudonym(key: str, column: str) -> str:
+    return (
+        f"CASE typeof({column}) WHEN 'text' THEN {PSEUDONYM_FUNCTION}({key}, {_bytes(column)}) "
+        f"WHEN 'integer' THEN {PSEUDONYM_FUNCTION}({key}, {column}) END"
+    )
 
 
 def _text_only(column: str, expression: str) -> str:

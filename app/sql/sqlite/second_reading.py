@@ -13,7 +13,7 @@ from sqlglot.errors import SqlglotError
 from app.sql.sqlite.functions import ALLOWED, TABLE_FUNCTIONS
 from app.sql.sqlite.grammar import Queries
 from app.sql.sqlite.lexis import Kind, Token, fold, tokens_of
-from app.sql.sqlite.masking import PSEUDONYM_FUNCTION
+from app.sql.sqlite.masking import OWN_FUNCTIONS
 from app.sql.sqlite.nodes import Call, Query, Relation, Write
 from app.sql.sqlite.relations import parts
 from app.sql.sqlite.rendering import CTE_PREFIX
@@ -22,7 +22,7 @@ from app.sql.statement import JsonType, Refusal, SqlRefused
 
 _MARK = "~"
 _STAND_INS = {Kind.STRING: "'x'", Kind.NUMBER: "1", Kind.BLOB: "'x'"}
-_CALLABLE = ALLOWED | TABLE_FUNCTIONS.keys() | {PSEUDONYM_FUNCTION}
+_CALLABLE = ALLOWED | TABLE_FUNCTIONS.keys() | OWN_FUNCTIONS
 
 
 def agree(sql: str, tables: Mapping[str, int], bind_count: int) -> None:
