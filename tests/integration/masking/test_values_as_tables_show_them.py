@@ -104,9 +104,9 @@ def stricter(mask: Mask, kind: Kind, value: Any) -> bool:
     match mask:
         case Generalise(step=Step.YEAR | Step.MONTH):
             return kind is Kind.TEXT
-        case Generalise(step=Step.BUCKET):
+        case Generalise(step=Step.BUCKET, size=size):
             wide = kind is Kind.FLOAT and not abs(value) < 2**53
-            return wide or (kind is Kind.BIGINT and value < 1000 - 2**63)
+            return wide or (kind is Kind.BIGINT and value < size - 2**63)
     return False
 
 
