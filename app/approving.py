@@ -163,7 +163,8 @@ def approval_use_cases(
 
 
 def sweep_of(parts: Parts, waiting: Waiting) -> Sweep:
-    longest_s = max((connection.timeout_s for connection in parts.connections.values()), default=0.0)
+    everything = {**parts.connections, **parts.buckets, **parts.brokers}
+    longest_s = max((connection.timeout_s for connection in everything.values()), default=0.0)
     return Sweep(
         approvals=parts.store,
         held=waiting.held,

@@ -1,19 +1,17 @@
 """`douane check`: everything a server needs, probed once and reported; nothing is changed."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
 import uvloop
 
 from app.bypass_check import bypass_findings
-from app.connecting import build_connections, first_catalogs, probe
+from app.connecting import Connections, build_connections, first_catalogs, probe
 from app.couriers import probe_targets
-from app.gateway.connections import Catalogs, Connection
+from app.gateway.connections import Catalogs
 from app.identity.jwks import KeyRing
 from app.identity.transport import HttpsFetch
 from app.parts import issuer_config
-from app.policy.connections import ConnectionKind
 from app.policy.findings import Level, PolicyBroken
 from app.ports import IdentityUnavailable
 from app.settings.model import Settings
@@ -29,19 +27,19 @@ def check(settings: Settings) -> list[Finding]:
 
 async def _check(settings: Settings) -> list[Finding]:
     found = list(unsafe_findings(settings))
-    connections = build_connections(settings)
-    catalogs = Catalogs(connections, lambda _name, _catalog: None)
+    configured = build_connections(settings)
+    catalogs = Catalogs(configured.databases, lambda _name, _catalog: None)
     try:
-        for connection in connections.values():
-            await connection.connector.open()
-        await first_catalogs(connections, catalogs)
-        for name, finding in await probe(connections):
+        for each in configured.all().values():
+            await each.connector.open()
+        await first_catalogs(configured.databases, catalogs)
+        for name, finding in await probe(configured.all()):
             found.append(replace(finding, text=f"{name}: {finding.text}"))
-        found += await _check_policy(settings, connections)
-        found += bypass_findings(connections)
+        found += await _check_policy(settings, configured)
+        found += bypass_findings(configured.databases)
     finally:
-        for connection in connections.values():
-            await connection.connector.close()
+        for each in configured.all().values():
+            await each.connector.close()
     found += await probe_targets(settings.notifications)
     for section in settings.issuers:
         config = issuer_config(section)
@@ -57,14 +55,14 @@ async def _check(settings: Settings) -> list[Finding]:
     return found
 
 
-async def _check_policy(settings: Settings, connections: Mapping[str, Connection]) -> list[Finding]:
+async def _check_policy(settings: Settings, configured: Connections) -> list[Finding]:
     try:
-        policy = load_folder(settings.policies, dict.fromkeys(connections, ConnectionKind.SQL))
+        policy = load_folder(settings.policies, configured.kinds())
     except PolicyBroken as broken:
         return [Finding(code="policy", severity=Severity.UNSAFE, text=str(finding)) for finding in broken.findings]
     found = [Finding(code="policy", severity=Severity.OK, text=f"version {policy.version[:12]} loads")]
     found += [Finding(code="policy", severity=Severity.WARNING, text=str(finding)) for finding in policy.warnings]
-    for name, connection in connections.items():
+    for name, connection in configured.databases.items():
         if (catalog := connection.connector.catalog()) is not None:
             found += [
                 Finding(

@@ -2,44 +2,125 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
-from app.gateway.connections import Catalogs, Connection
+from app.gateway.connections import Broker, Bucket, Catalogs, Connection
+from app.policy.connections import ConnectionKind
 from app.serving import StartRefused
+from app.settings.connections import (
+    FilesystemConnection,
+    OtherSection,
+    PluginConnection,
+    PostgresConnection,
+    S3Connection,
+    SqliteConnection,
+)
 from app.settings.model import Settings
 from app.settings.unsafe import findings as unsafe_findings
 from app.sql.guards import GUARDS, SHAPES
-from connectors.contract import ConnectorError, Finding, Severity, SqlConnectorConfig
-from connectors.registry import factory
+from connectors.contract import (
+    ConnectorConfig,
+    ConnectorError,
+    ConnectorFactory,
+    Family,
+    Finding,
+    Severity,
+    SqlConnectorConfig,
+)
+from connectors.registry import factory, family_of
 
 FIRST_CATALOG_WAIT_S = 5.0
+PROBE_TIMEOUT_S = 20.0
+REACHABLE = "reachable"
 
 
-def build_connections(settings: Settings) -> dict[str, Connection]:
-    connections: dict[str, Connection] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connections:
+    """Everything that is configured, by family; a name stands in one of them."""
+
+    databases: Mapping[str, Connection]
+    buckets: Mapping[str, Bucket]
+    brokers: Mapping[str, Broker]
+
+    def all(self) -> Mapping[str, Connection | Bucket | Broker]:
+        return {**self.databases, **self.buckets, **self.brokers}
+
+    def kinds(self) -> dict[str, ConnectionKind]:
+        """As policy needs it."""
+        return {
+            **dict.fromkeys(self.databases, ConnectionKind.SQL),
+            **dict.fromkeys(self.buckets, ConnectionKind.OBJECTS),
+            **dict.fromkeys(self.brokers, ConnectionKind.MESSAGES),
+        }
+
+
+def build_connections(settings: Settings) -> Connections:
+    databases: dict[str, Connection] = {}
+    buckets: dict[str, Bucket] = {}
+    brokers: dict[str, Broker] = {}
     for name, section in settings.connections.items():
-        connector = factory(section.kind)(
-            SqlConnectorConfig(
-                name=name,
-                secret=section.secret,
-                options=section.options,
-                pool_max=section.pool_max,
-                statement_timeout_s=section.statement_timeout_s,
-            )
-        )
-        connections[name] = Connection(
+        made: Any = factory(section.kind)
+        match family_of(made), section:
+            case Family.SQL, PostgresConnection() | SqliteConnection() | PluginConnection():
+                databases[name] = _database(name, section, made)
+            case Family.OBJECTS, FilesystemConnection() | S3Connection() | PluginConnection():
+                buckets[name] = Bucket(
+                    name=name,
+                    kind=section.kind,
+                    connector=made(_config(name, section)),
+                    max_bytes=section.max_bytes,
+                    max_object_bytes=section.max_object_bytes,
+                    timeout_s=section.timeout_s,
+                )
+            case Family.MESSAGES, _ if not isinstance(section, PostgresConnection | SqliteConnection):
+                brokers[name] = Broker(
+                    name=name,
+                    kind=section.kind,
+                    connector=made(_config(name, section)),
+                    max_bytes=section.max_bytes,
+                    timeout_s=section.timeout_s,
+                )
+            case family, _:
+                raise StartRefused([f"connections.{name}: kind {section.kind} is of the family {family.value}"])
+    return Connections(databases=databases, buckets=buckets, brokers=brokers)
+
+
+def _database(
+    name: str, section: PostgresConnection | SqliteConnection | PluginConnection, made: ConnectorFactory
+) -> Connection:
+    connector = made(
+        SqlConnectorConfig(
             name=name,
-            kind=section.kind,
-            connector=connector,
-            guard=GUARDS[connector.dialect],
-            shapes=SHAPES.get(connector.dialect),
-            max_rows=section.max_rows,
-            max_bytes=section.max_bytes,
-            max_value_bytes=section.max_value_bytes,
-            timeout_s=section.statement_timeout_s,
+            secret=section.secret,
+            options=section.options,
+            pool_max=section.pool_max,
+            statement_timeout_s=section.statement_timeout_s,
         )
-    return connections
+    )
+    return Connection(
+        name=name,
+        kind=section.kind,
+        connector=connector,
+        guard=GUARDS[connector.dialect],
+        shapes=SHAPES.get(connector.dialect),
+        max_rows=section.max_rows,
+        max_bytes=section.max_bytes,
+        max_value_bytes=section.max_value_bytes,
+        timeout_s=section.statement_timeout_s,
+    )
+
+
+def _config(name: str, section: OtherSection | PluginConnection) -> ConnectorConfig:
+    return ConnectorConfig(
+        name=name,
+        options=section.options,
+        secrets=section.secrets,
+        pool_max=section.pool_max,
+        timeout_s=section.timeout_s,
+    )
 
 
 async def refresh_quietly(catalogs: Catalogs, connection: Connection) -> None:
@@ -60,15 +141,39 @@ async def first_catalogs(connections: Mapping[str, Connection], catalogs: Catalo
         await asyncio.gather(*late, return_exceptions=True)
 
 
-async def probe(connections: Mapping[str, Connection]) -> list[tuple[str, Finding]]:
+async def probe(connections: Mapping[str, Connection | Bucket | Broker]) -> list[tuple[str, Finding]]:
     """What each connection's role and reach look like; the code of a finding that concerns one connection."""
     found: list[tuple[str, Finding]] = []
     for name, connection in connections.items():
-        found += [(name, finding) for finding in await connection.connector.probe()]
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                found += [(name, finding) for finding in await connection.connector.probe()]
+        except TimeoutError:
+            text = f"no answer within {PROBE_TIMEOUT_S:g} s: it is probed again later"
+            found.append((name, Finding(code="unreachable", severity=Severity.WARNING, text=text)))
     return found
 
 
-async def refuse_unsafe(settings: Settings, connections: Mapping[str, Connection]) -> None:
+class Reached:
+    """Which buckets and brokers answered when they were asked last."""
+
+    def __init__(self, connections: Mapping[str, Bucket | Broker]) -> None:
+        self._connections = connections
+        self.known: dict[str, bool] = dict.fromkeys(connections, False)
+
+    async def look(self) -> None:
+        found = await probe(self._connections)
+        for name in self._connections:
+            self.known[name] = any(at == name and finding.code == REACHABLE for at, finding in found)
+
+    async def keep_looking(self, every_s: float) -> None:
+        """Runs until cancelled."""
+        while self._connections:
+            await self.look()
+            await asyncio.sleep(every_s)
+
+
+async def refuse_unsafe(settings: Settings, connections: Mapping[str, Connection | Bucket | Broker]) -> None:
     log = structlog.get_logger()
     problems = []
     for where, finding in [("settings", f) for f in unsafe_findings(settings)] + await probe(connections):

@@ -12,14 +12,13 @@ import structlog
 
 from app.api.operations import ENDPOINTS
 from app.background import Background
-from app.connecting import build_connections, first_catalogs, refuse_unsafe
-from app.gateway.connections import Catalogs, Connection
+from app.connecting import Connections, Reached, build_connections, first_catalogs, refuse_unsafe
+from app.gateway.connections import Broker, Bucket, Catalogs, Connection
 from app.gateway.record import rfc3339
 from app.identity.issuers import IssuerConfig
 from app.identity.jwks import KeyRing
 from app.identity.transport import HttpsFetch
 from app.identity.verifier import Verifier
-from app.policy.connections import ConnectionKind
 from app.policy.findings import Finding as PolicyFinding
 from app.policy.findings import Level, PolicyBroken
 from app.policy.loaded import LoadedPolicy
@@ -55,6 +54,9 @@ class Parts:
     trail: FileTrail
     store: ApprovalStore
     connections: Mapping[str, Connection]
+    buckets: Mapping[str, Bucket]
+    brokers: Mapping[str, Broker]
+    reached: Reached
     catalogs: Catalogs
     policies: PolicyFolder
     verifier: Verifier
@@ -74,16 +76,17 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
     async with AsyncExitStack() as stack:
         trail = await stack.enter_async_context(await _trail(settings))
         store = await stack.enter_async_context(ApprovalStore.open(settings.store.read_url()))
-        connections = build_connections(settings)
-        for connection in connections.values():
-            await connection.connector.open()
-            stack.push_async_callback(connection.connector.close)
+        configured = build_connections(settings)
+        for each in configured.all().values():
+            await each.connector.open()
+            stack.push_async_callback(each.connector.close)
+        connections = configured.databases
         background = await stack.enter_async_context(Background())
         reconsider = _Reconsider(background)
         catalogs = Catalogs(connections, reconsider.catalog_changed)
         await first_catalogs(connections, catalogs)
-        await refuse_unsafe(settings, connections)
-        folder = _policies(settings, connections, trail)
+        await refuse_unsafe(settings, configured.all())
+        folder = _policies(settings, configured, trail)
         try:
             policies = await stack.enter_async_context(folder)
         except PolicyBroken as broken:
@@ -97,12 +100,17 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
         worker = PlanningWorker(timeout_s=PLANNING_TIMEOUT_S)
         stack.push_async_callback(worker.aclose)
         background.start(catalogs.keep_fresh(CATALOG_REFRESH_S))
+        reached = Reached({**configured.buckets, **configured.brokers})
+        background.start(reached.keep_looking(CATALOG_REFRESH_S))
         background.start(worker.warm())
         master = settings.masking.key.read() if settings.masking is not None else None
         yield Parts(
             trail=trail,
             store=store,
             connections=connections,
+            buckets=configured.buckets,
+            brokers=configured.brokers,
+            reached=reached,
             catalogs=catalogs,
             policies=policies,
             verifier=verifier,
@@ -110,7 +118,7 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
             worker=worker,
             metrics=Metrics(
                 operations=[endpoint.name for endpoint in ENDPOINTS],
-                connections=connections,
+                connections=configured.all(),
                 issuers=[config.issuer for config, _ in identities],
             ),
             background=background,
@@ -152,12 +160,12 @@ async def _trail(settings: Settings) -> FileTrail:
     return trail
 
 
-def _policies(settings: Settings, connections: Mapping[str, Connection], trail: FileTrail) -> PolicyFolder:
+def _policies(settings: Settings, configured: Connections, trail: FileTrail) -> PolicyFolder:
     def misfits(policy: LoadedPolicy) -> tuple[PolicyFinding, ...]:
         """A policy that names tables or columns which a reachable database does not have is not activated."""
         return tuple(
             finding
-            for name, connection in connections.items()
+            for name, connection in configured.databases.items()
             if (catalog := connection.connector.catalog()) is not None
             for finding in policy.check_catalog(name, catalog)
             if finding.level is Level.ERROR
@@ -173,7 +181,7 @@ def _policies(settings: Settings, connections: Mapping[str, Connection], trail: 
 
     return PolicyFolder(
         settings.policies,
-        dict.fromkeys(connections, ConnectionKind.SQL),
+        configured.kinds(),
         objections=misfits,
         on_change=activated,
         on_broken=broke,

@@ -220,7 +220,8 @@ def _exposition(parts: Parts) -> bytes:
 
 
 def _known(parts: Parts) -> dict[str, bool]:
-    return {name: c.connector.catalog() is not None for name, c in parts.connections.items()}
+    known = {name: c.connector.catalog() is not None for name, c in parts.connections.items()}
+    return known | parts.reached.known
 
 
 def _trace(header: bytes | None) -> str:

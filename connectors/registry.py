@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
-from connectors.contract import ConnectorFactory
+from connectors.contract import ConnectorFactory, Family, MessageConnectorFactory, ObjectConnectorFactory
 
 GROUP = "douane.connectors"
+
+AnyFactory = ConnectorFactory | ObjectConnectorFactory | MessageConnectorFactory
 
 
 class UnknownKind(LookupError):  # noqa: N818 - says what is unknown
@@ -21,7 +23,7 @@ def kinds(points: Iterable[EntryPoint] | None = None) -> tuple[str, ...]:
     return tuple(sorted({p.name for p in (installed() if points is None else points)}))
 
 
-def factory(kind: str, points: Iterable[EntryPoint] | None = None) -> ConnectorFactory:
+def factory(kind: str, points: Iterable[EntryPoint] | None = None) -> AnyFactory:
     """The factory of `kind`. Only the one asked for is imported: a broken plugin breaks nobody else."""
     candidates = tuple(installed() if points is None else points)
     found = [p for p in candidates if p.name == kind]
@@ -37,3 +39,8 @@ def factory(kind: str, points: Iterable[EntryPoint] | None = None) -> ConnectorF
     if not callable(loaded) or getattr(loaded, "kind", None) != kind:
         raise UnknownKind(f"connector {kind!r} ({targets[0]}) is no factory with kind = {kind!r}")
     return loaded  # type: ignore[no-any-return]
+
+
+def family_of(made: AnyFactory) -> Family:
+    """A factory that says nothing makes SQL connectors."""
+    return Family(getattr(made, "family", Family.SQL))

@@ -13,7 +13,7 @@ SLOWEST_BYTES_PER_S = 16 * 1024
 
 
 class BodyStream:
-    """`declared`: Content-Length, None when the body comes chunked. `left`: the client went away before it was whole."""
+    """`declared`: Content-Length, None when it comes chunked. `left`: the client went away before it was whole."""
 
     def __init__(self, headers: Mapping[bytes, bytes], receive: Receive, *, now: Callable[[], float]) -> None:
         length = headers.get(b"content-length", b"")

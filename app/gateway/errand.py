@@ -27,8 +27,8 @@ READING = frozenset({"read", "list", "fetch", "receive"})
 
 @dataclass(slots=True, kw_only=True)
 class Preview:
-    """`held`: the answer of a read, to be held. `content`: what a put or publish brings, to be held until it is used; its
-    digest is the outcome's `content_sha256`. `affected_rows`: what the requester may hear of a write's dry run."""
+    """`held`: the answer of a read, to be held. `content`: what a put or publish brings, to be held until it is used;
+    its digest is the outcome's `content_sha256`. `affected_rows`: what the requester may hear of a dry run."""
 
     outcome: Outcome
     held: Answer | None = None
@@ -46,7 +46,7 @@ class Preview:
 
 class Errand(Protocol):
     """`resources`, `asked`, `rule_names`: as decided for this caller under `policy_version`. `statement`, `params`,
-    `unmask`, `purpose`, `max_rows`: as the caller asked. `timeout_s`: what it takes at most, unless its client leaves."""
+    `unmask`, `purpose`, `max_rows`: as the caller asked. `timeout_s`: what it takes at most."""
 
     @property
     def connection(self) -> str: ...

@@ -53,7 +53,7 @@ class ContentView:
 
 
 class OnFound(StrEnum):
-    """What becomes of something that a caller puts or publishes, when a detector or a path label finds a label in it."""
+    """What becomes of what a caller puts or publishes, when a detector or a path label finds a label in it."""
 
     ALLOW = "allow"
     MASK = "mask"
@@ -81,8 +81,8 @@ class Intake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicRules:
-    """`schema`: JSON Schema, draft 2020-12, as JSON text; None: any payload. `headers`: names that may be sent, in lower
-    case; None: any that is well formed. `cloud_events`: payloads must be CloudEvents."""
+    """`schema`: JSON Schema, draft 2020-12, as JSON text; None: any payload. `headers`: names that may be sent, in
+    lower case; None: any that is well formed. `cloud_events`: payloads must be CloudEvents."""
 
     intake: Intake = field(default_factory=Intake)
     schema: str | None = None

@@ -15,28 +15,21 @@ from app.notify.endpoint import BadEndpoint, endpoint, refuse_host
 from app.notify.standard_webhooks import BadSecret, key_of
 from app.secrets.reference import SecretMissing
 from app.settings import document as doc
+from app.settings.connections import MODELS
 from app.settings.model import (
     BUILT_IN_KINDS,
     DEFAULT_POLICIES,
     DEFAULT_STORE,
     Issuer,
     Masking,
-    PluginConnection,
-    PostgresConnection,
     SecretRef,
     Settings,
-    SqliteConnection,
 )
 from app.settings.notifications import TARGET_KINDS, AnyTarget, EmailTarget, WebhookTarget
 
 CONFIG_VARIABLE = "DOUANE_CONFIG"
 DEFAULT_FILE = Path("douane.yaml")
 LATER_SECTIONS = frozenset({"console", "recording", "notify"})
-CONNECTION_MODELS: Mapping[str, type[BaseModel]] = {
-    "postgres": PostgresConnection,
-    "sqlite": SqliteConnection,
-    "plugin": PluginConnection,
-}
 
 
 class SettingsError(Exception):
@@ -187,8 +180,8 @@ def _resolve(value: Any, loc: tuple[int | str, ...]) -> tuple[doc.Path, type[Bas
     path: list[str | int] = []
     model: type[BaseModel] | None = Settings
     for part in loc:
-        if model is None and len(path) == 2 and path[0] == "connections" and part in CONNECTION_MODELS:
-            model = CONNECTION_MODELS[str(part)]
+        if model is None and len(path) == 2 and path[0] == "connections" and part in MODELS:
+            model = MODELS[str(part)]
             continue
         if model is None and len(path) == 3 and path[:2] == ["notifications", "targets"] and part in TARGET_KINDS:
             model = TARGET_KINDS[str(part)]

@@ -1,6 +1,6 @@
 """What may stand in douane.yaml: sections, defaults and bounds. Secrets are references, never values."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -20,6 +20,13 @@ from pydantic import (
 from app.settings.base import FilePath, HttpUrl, Name, Network, Section, Text, below
 from app.settings.base import SecretRef as SecretRef
 from app.settings.base import loopback as loopback
+from app.settings.connections import BUILT_IN_KINDS as BUILT_IN_KINDS
+from app.settings.connections import Connection as Connection
+from app.settings.connections import FilesystemConnection as FilesystemConnection
+from app.settings.connections import MemoryConnection as MemoryConnection
+from app.settings.connections import PluginConnection as PluginConnection
+from app.settings.connections import PostgresConnection as PostgresConnection
+from app.settings.connections import SqliteConnection as SqliteConnection
 from app.settings.notifications import Notifications as Notifications
 
 MIB = 1_048_576
@@ -95,72 +102,6 @@ class Issuer(Section):
         if not value:
             raise ValueError("name at least one algorithm")
         return value
-
-
-class _Connection(Section):
-    pool_max: int = Field(default=10, ge=1, le=500)
-    statement_timeout_s: float = Field(default=30.0, gt=0, le=3_600)
-    max_rows: int = Field(default=10_000, ge=1, le=10_000_000)
-    max_bytes: int = Field(default=16 * MIB, ge=1_024, le=1_024 * MIB)
-    max_value_bytes: int = Field(default=MIB, ge=64, le=256 * MIB)
-
-
-class PostgresConnection(_Connection):
-    kind: Literal["postgres"]
-    dsn: SecretRef
-
-    @property
-    def secret(self) -> Callable[[], str] | None:
-        return self.dsn.read
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        return {}
-
-
-class SqliteConnection(_Connection):
-    kind: Literal["sqlite"]
-    path: FilePath
-
-    @property
-    def secret(self) -> Callable[[], str] | None:
-        return None
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        return {"path": str(self.path)}
-
-
-class PluginConnection(_Connection):
-    """A kind that a third party registered; its factory checks `options`."""
-
-    kind: Name
-    credentials: SecretRef | None = None
-    settings: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def secret(self) -> Callable[[], str] | None:
-        return self.credentials.read if self.credentials else None
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        return self.settings
-
-
-BUILT_IN_KINDS = frozenset({"postgres", "sqlite"})
-
-
-def _kind_tag(value: Any) -> str:
-    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return kind if isinstance(kind, str) and kind in BUILT_IN_KINDS else "plugin"
-
-
-Connection = Annotated[
-    Annotated[PostgresConnection, Tag("postgres")]
-    | Annotated[SqliteConnection, Tag("sqlite")]
-    | Annotated[PluginConnection, Tag("plugin")],
-    Discriminator(_kind_tag),
-]
 
 
 class Audit(Section):

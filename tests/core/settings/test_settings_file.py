@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import PluginConnection, PostgresConnection, Settings, SettingsError, SqliteConnection, load_settings
+from app.settings.connections import OtherSection
 from app.settings.load import config_path
 from app.settings.unsafe import findings
 
@@ -84,10 +85,10 @@ def test_every_problem_is_told_at_once(load: Load) -> None:
     assert said.count("\n") == 2
 
 
-@pytest.mark.parametrize("kind", ["mysql", "s3", "nats", "postgresql"])
+@pytest.mark.parametrize("kind", ["mysql", "duckdb", "gcs", "postgresql"])
 def test_a_kind_of_another_release_is_refused_with_those_that_work(load: Load, kind: str) -> None:
     said = problems(load, f"connections:\n  x: {{kind: {kind}}}\n")
-    assert f"connections.x.kind: kind {kind} is not available in this release; known: postgres, sqlite" in said
+    assert f"connections.x.kind: kind {kind} is not available in this release; known: filesystem, kafka, memory, nats, postgres, rabbitmq, s3, sqlite, sqs" in said
     assert "douane.yaml:5:" in said
 
 
@@ -228,3 +229,54 @@ def test_the_value_of_a_variable_is_not_repeated(load: Load) -> None:
 
 def test_variables_that_hold_secrets_or_belong_to_others_are_left_alone(load: Load) -> None:
     load("", DOUANE_MASK_KEY="x", DOUANE_PORT_8080_TCP="tcp://", DOUANE_SERVICE_HOST="10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("section", "options", "secrets"),
+    [
+        ("{kind: filesystem, root: /data}", {"root": "/data"}, []),
+        (
+            "{kind: s3, bucket: lake, endpoint_url: 'http://127.0.0.1:9', access_key: {env: K}, secret_key: {env: S}}",
+            {"bucket": "lake", "region": "us-east-1", "endpoint_url": "http://127.0.0.1:9", "path_style": False},
+            ["access_key", "secret_key"],
+        ),
+        (
+            "{kind: memory, topics: [orders.created]}",
+            {"topics": ("orders.created",), "max_messages": 10_000, "dedup_window_s": 300.0},
+            [],
+        ),
+        (
+            "{kind: nats, url: 'nats://127.0.0.1:4222', stream: EVENTS, token: {env: K}}",
+            {"url": "nats://127.0.0.1:4222", "stream": "EVENTS", "durable": "douane"},
+            ["token"],
+        ),
+        ("{kind: rabbitmq, url: {env: K}}", {"exchange": ""}, ["url"]),
+    ],
+)
+def test_a_connection_hands_its_kind_the_options_and_secrets_of_its_own(
+    load: Load, section: str, options: dict[str, object], secrets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("K", "key")
+    monkeypatch.setenv("S", "sec")
+    connection = load(f"connections: {{x: {section}}}\n").connections["x"]
+    assert isinstance(connection, OtherSection)
+    assert dict(connection.options) == options
+    assert sorted(connection.secrets) == secrets
+    assert all(read() in ("key", "sec") for read in connection.secrets.values())
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("{kind: s3, bucket: lake, access_key: {env: K}}", "access_key and secret_key belong together"),
+        ("{kind: s3, bucket: lake, kms_key_id: k}", "kms_key_id needs server_side_encryption"),
+        ("{kind: memory, topics: ['a b']}", "connections.x.topics"),
+        ("{kind: filesystem}", "connections.x.root"),
+        ("{kind: s3, bucket: lake, secret_key: written-out, access_key: {env: K}}", "connections.x.secret_key"),
+    ],
+)
+def test_a_connection_that_could_not_work_is_refused_with_its_field(
+    load: Load, section: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("K", "key")
+    assert said in problems(load, f"connections: {{x: {section}}}\n")
