@@ -163,8 +163,10 @@ def approval_use_cases(
 
 
 def sweep_of(parts: Parts, waiting: Waiting) -> Sweep:
-    everything = {**parts.connections, **parts.buckets, **parts.brokers}
-    longest_s = max((connection.timeout_s for connection in everything.values()), default=0.0)
+    timeouts_s = [connection.timeout_s for connection in parts.connections.values()]
+    timeouts_s += [bucket.timeout_s for bucket in parts.buckets.values()]
+    timeouts_s += [broker.timeout_s for broker in parts.brokers.values()]
+    longest_s = max(timeouts_s, default=0.0)
     return Sweep(
         approvals=parts.store,
         held=waiting.held,
