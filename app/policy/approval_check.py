@@ -12,7 +12,7 @@ from app.policy.findings import Finding, Level
 from app.policy.people import DECIDED_AT, KnownPeople
 from app.policy.places import ANY_ACTION
 from app.policy.resources import LABEL_PREFIX, Width, overlap, surely_inside
-from app.policy.rules import RULES_FILE, Rule, Rules, label_is_known
+from app.policy.rules import KNOWN_LABEL, RULES_FILE, Rule, Rules, label_is_known
 from app.policy.subjects import ANYBODY
 
 MAX_EFFORT = 500_000
@@ -39,8 +39,7 @@ def check_approvals(
     for entry in approvals.entries:
         label = entry.pattern.text.removeprefix(LABEL_PREFIX)
         if label != entry.pattern.text and not label_is_known(label, labels):
-            expected = "a label of masks.yaml or of a data file"
-            findings.append(approvals.document.finding((*entry.path, "label"), f"unknown label {label!r}", expected))
+            findings.append(approvals.document.finding((*entry.path, "label"), f"unknown label {label!r}", KNOWN_LABEL))
 
 
 def approval_warnings(approvals: ApprovalRules, rules: Rules, people: KnownPeople) -> Iterator[Finding]:

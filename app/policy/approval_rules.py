@@ -19,8 +19,9 @@ from app.policy.connections import ConnectionKind
 from app.policy.decision import Action
 from app.policy.documents import Document, Path
 from app.policy.findings import Finding
+from app.policy.globs import narrowest
 from app.policy.places import ANY_ACTION, BadPlace, actions_at, resource_pattern
-from app.policy.resources import LABEL_PREFIX, Pattern, Width, surely_inside
+from app.policy.resources import LABEL_PREFIX, Pattern, Width
 from app.policy.subjects import ANYBODY
 
 _ANSWERS = 8_192
@@ -67,18 +68,9 @@ class ApprovalRules:
 
 
 def most_specific(entries: Sequence[Entry]) -> list[Entry]:
-    """Those whose pattern no other one narrows. Patterns of which neither lies within the other all count."""
-    patterns = {entry.pattern.text: entry.pattern for entry in entries}
-    beaten = {
-        wide.text
-        for wide in patterns.values()
-        if any(
-            surely_inside(narrow.text, wide) and not surely_inside(wide.text, narrow)
-            for narrow in patterns.values()
-            if narrow is not wide
-        )
-    }
-    return [entry for entry in entries if entry.pattern.text not in beaten]
+    """Those whose pattern no other one narrows."""
+    narrow = narrowest(entry.pattern for entry in entries)
+    return [entry for entry in entries if entry.pattern.text in narrow]
 
 
 def strictest(terms: Iterable[Terms]) -> Terms:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.policy.caller import Caller
+from app.policy.connections import ConnectionKind
 from app.policy.decision import Context, Effect
 from app.policy.expression import (
     Both,
@@ -23,10 +24,15 @@ from app.policy.expression import (
     parse,
 )
 
-CONTEXT_NAMES = frozenset(
-    {"rows", "bytes", "tables", "columns", "has_where", "limit", "statement", "hour", "weekday", "purpose"}
-    | {"principal", "actor", "client", "claims", "session", "spent"}
-)
+_ANYWHERE = frozenset({"hour", "weekday", "purpose", "principal", "actor", "client", "claims", "session", "spent"})
+NAMES_ON: Mapping[ConnectionKind, frozenset[str]] = {
+    ConnectionKind.SQL: _ANYWHERE | {"rows", "bytes", "tables", "columns", "has_where", "limit", "statement"},
+    ConnectionKind.OBJECTS: _ANYWHERE | {"bytes", "key", "content_type", "labels"},
+    ConnectionKind.MESSAGES: _ANYWHERE | {"bytes", "topic", "content_type", "labels"},
+}
+"""What requests to a connection of this kind may make known."""
+
+CONTEXT_NAMES = frozenset().union(*NAMES_ON.values())
 """Documented names; any other is a warning at load and unknown at run time."""
 
 VOLATILE_NAMES = frozenset({"hour", "weekday", "purpose", "session", "spent"})

@@ -1,6 +1,6 @@
 """How the inside of an object or of a message comes to one caller: the obligations on every field of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -24,9 +24,13 @@ class ContentView:
     """`raw`: comes byte for byte, nothing of it is looked at. Otherwise:
 
     `columns`: by name, of CSV, TSV, Parquet, Arrow; nested columns by dotted path (`customer.email`, list items as
-    `items[].sku`). `paths`: of JSON and NDJSON, `$.customer.email`, `$.items[*].sku`, `$.meta.*`, `$..email`; the most
-    specific one counts. `default`: of every field that neither names. `found`: of what detectors find in running text,
-    by the label of the entity; a label that is missing comes as `default_found`.
+    `items[].sku`). `paths`: of JSON and NDJSON, `$.customer.email`, `$.items[*].sku`, `$.meta.*`, `$..email`; of those
+    that name a field, the one that counts is first by `json_paths.specificity`. `default`: of every field that neither
+    names. `text`: of running text as a whole (format text); Redact, or Null and Hide where none may come. `scanned`:
+    text that comes raw by `default` alone, named by no path, still has what detectors find in it replaced.
+
+    `found`: of what detectors find in running text, by the label of the entity; a label that is missing comes as
+    `default_found`.
 
     `asks`, `asked_labels`, `refused_labels`: as in decision.TableView.
     """
@@ -35,6 +39,8 @@ class ContentView:
     columns: Mapping[str, FieldView] = field(default_factory=dict)
     paths: Mapping[str, FieldView] = field(default_factory=dict)
     default: FieldView = NOTHING_KNOWN
+    text: FieldView = NOTHING_KNOWN
+    scanned: bool = False
     found: Mapping[str, FieldView] = field(default_factory=dict)
     default_found: FieldView = NOTHING_KNOWN
     format: str | None = None
@@ -64,8 +70,8 @@ class OnFound(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
     """What may go in at one key or topic. `found`: label pattern (`secret.*`) to what happens, the most specific one
-    counts; labels that none covers are denied. `types`: content types; empty: any. `max_bytes` None: the connection's
-    own limit alone."""
+    counts; labels that none covers are denied. `types`: content types, also `image/*`; empty: any. `max_bytes`: the
+    data file's, None: it sets none."""
 
     found: Mapping[str, OnFound] = field(default_factory=dict)
     types: tuple[str, ...] = ()
@@ -78,6 +84,12 @@ class Intake:
         covering = [p for p in self.found if p.endswith("*") and label.startswith(p[:-1])]
         return self.found[max(covering, key=len)] if covering else OnFound.DENY
 
+    def takes(self, content_type: str) -> bool:
+        """Whether a content type, with or without parameters, is one of `types`."""
+        essence = content_type.partition(";")[0].strip().lower()
+        family = essence.partition("/")[0] + "/*"
+        return not self.types or essence in self.types or family in self.types
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicRules:
@@ -89,3 +101,9 @@ class TopicRules:
     headers: tuple[str, ...] | None = None
     max_header_bytes: int = 8_192
     cloud_events: bool = False
+
+
+def spoken(labels: Iterable[str]) -> tuple[str, ...]:
+    """Labels as conditions have them in `labels`: each whole and by its first part, so that `'pii' in labels` asks for
+    all of them; sorted."""
+    return tuple(sorted({part for label in labels for part in (label, label.partition(".")[0])}))

@@ -18,13 +18,13 @@ from app.policy.subjects import ANYBODY, SUBJECT_FORM, is_subject
 from connectors.contract import TableKey
 
 _LABEL = re.compile(LABEL_FORM)
-_WORDS = ("allow", "mask", "deny")
+WORDS = ("allow", "mask", "deny")
 
 Word = Literal["allow", "mask", "deny"]
 
 
 def _column_word(text: object) -> object:
-    if isinstance(text, str) and text not in _WORDS and not _LABEL.fullmatch(text):
+    if isinstance(text, str) and text not in WORDS and not _LABEL.fullmatch(text):
         raise PydanticCustomError(
             "column",
             "{text} is no label",
@@ -99,9 +99,7 @@ class ConnectionData:
 
     @property
     def labels(self) -> frozenset[str]:
-        return frozenset(
-            word for table in self.tables.values() for word in table.columns.values() if word not in _WORDS
-        )
+        return frozenset(word for table in self.tables.values() for word in table.columns.values() if word not in WORDS)
 
     @property
     def subjects(self) -> frozenset[str]:

@@ -66,8 +66,9 @@ class Deny:
 Decision = Allow | AskFirst | Deny
 
 Context = Mapping[str, Any]
-"""What conditions may read: `rows`, `bytes`, `tables`, `columns`, `has_where`, `limit`, `statement`, `hour`,
-`weekday`, `purpose`, `actor`, `claims`, `session` … A name that is absent is unknown: the condition fails closed."""
+"""What conditions may read: `rows`, `bytes`, `tables`, `columns`, `has_where`, `limit`, `statement`, `key`, `topic`,
+`content_type`, `labels` (as content.spoken gives them), `hour`, `weekday`, `purpose`, `actor`, `claims`, `session` …
+A name that is absent is unknown: the condition fails closed."""
 
 
 class Compare(StrEnum):

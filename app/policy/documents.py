@@ -193,11 +193,13 @@ class PolicyModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _only_known_keys(cls, value: Any) -> Any:
-        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        unknown = [key for key in value if key not in known] if isinstance(value, dict) else []
         if unknown:
-            known = ", ".join(cls.model_fields)
             raise PydanticCustomError(
-                "unknown_key", "unknown key {key}", {"key": repr(unknown[0]), "at": unknown[0], "expected": known}
+                "unknown_key",
+                "unknown key {key}",
+                {"key": repr(unknown[0]), "at": unknown[0], "expected": ", ".join(known)},
             )
         return value
 

@@ -102,13 +102,15 @@ def _label_pattern(text: str) -> str:
     return text
 
 
+LabelPattern = Annotated[
+    str, BeforeValidator(_label_pattern), Field(json_schema_extra={"pattern": f"^{_PATTERN_FORM}$"})
+]
+
+
 class MasksDocument(PolicyModel):
     """The whole of masks.yaml."""
 
-    masks: dict[
-        Annotated[str, BeforeValidator(_label_pattern), Field(json_schema_extra={"pattern": f"^{_PATTERN_FORM}$"})],
-        MaskEntry,
-    ] = Field(default_factory=dict)
+    masks: dict[LabelPattern, MaskEntry] = Field(default_factory=dict)
 
 
 class Masks:

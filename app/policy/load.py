@@ -10,7 +10,10 @@ from app.policy.approval_rules import ApprovalRules, approval_rules_of
 from app.policy.approvals_file import APPROVALS_FILE, ApprovalsDocument
 from app.policy.casbin_model import MODEL_FILE, Reference, check_model, check_roles
 from app.policy.connections import ConnectionKind
-from app.policy.data_file import ConnectionData, DataDocument, data_of
+from app.policy.content_data import is_schema_file
+from app.policy.data_file import ConnectionData
+from app.policy.data_files import DATA_FILE, check_found, read_data_files
+from app.policy.detected import DETECTED_LABELS
 from app.policy.documents import read_document, validated
 from app.policy.findings import Finding, Level, PolicyBroken
 from app.policy.index import RuleIndex
@@ -23,9 +26,11 @@ from app.policy.subjects import ANYBODY
 
 MAX_RULES_BYTES = 64 * 1024 * 1024
 
-_DATA_FILE = re.compile(r"data/([^/]+)\.yaml")
+_NAMED = (MODEL_FILE, RULES_FILE, MASKS_FILE, APPROVALS_FILE)
 _OTHERS = re.compile(r"budgets\.yaml|README\.md|tests/.+")
-_EXPECTED = "model.conf, policy.csv, masks.yaml, data/CONNECTION.yaml, approvals.yaml, budgets.yaml, tests/"
+_EXPECTED = (
+    "model.conf, policy.csv, masks.yaml, data/CONNECTION.yaml, schemas/NAME.json, approvals.yaml, budgets.yaml, tests/"
+)
 
 
 def version_of(files: Mapping[str, bytes]) -> str:
@@ -44,7 +49,7 @@ def load(files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind]) 
     masks_document = read_document(MASKS_FILE, files.get(MASKS_FILE, b""), findings)
     parsed = None if masks_document is None else validated(MasksDocument, masks_document, findings)
     masks = Masks({}) if parsed is None else masks_of(parsed)
-    data = _read_data(files, connections, findings)
+    data = read_data_files(files, connections, findings)
     approvals = _read_approvals(files, connections, findings)
     rules_data = files.get(RULES_FILE, b"")
     if len(rules_data) > MAX_RULES_BYTES:
@@ -53,18 +58,18 @@ def load(files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind]) 
     rules = read_rules(rules_data, connections, findings)
     # What other files declare is known only when they could be read; a second finding would mislead.
     if not any(finding.level is Level.ERROR for finding in findings):
-        labels = frozenset(masks.entries) | {label for each in data.values() for label in each.labels}
-        filtered = frozenset(subject for each in data.values() for subject in each.subjects)
-        check_links(rules, filtered | named_approvers(approvals), findings)
+        labels = frozenset((*masks.entries, *data.labels, *DETECTED_LABELS))
+        check_links(rules, data.subjects | named_approvers(approvals), findings)
         check_labels(rules, labels, findings)
-        check_approvals(approvals, subjects_of(rules) | filtered, labels, findings)
+        check_found(data, labels, findings)
+        check_approvals(approvals, subjects_of(rules) | data.subjects, labels, findings)
         check_roles(rules.links, RULES_FILE, findings)
     errors = tuple(finding for finding in findings if finding.level is Level.ERROR)
     if errors:
         raise PolicyBroken(tuple(sorted(errors, key=lambda found: (found.file, found.line, found.column))))
     reference = Reference(rules, files[MODEL_FILE].decode("utf-8-sig"))
     roles = reference.roles_of(dict.fromkeys(link.member for link in rules.links))
-    for each in data.values():
+    for each in data.tables.values():
         findings.extend(_rows_without_clients(each, roles))
     index = RuleIndex(rules.rules, roles)
     findings.extend(approval_warnings(approvals, rules, KnownPeople(rules, roles, index)))
@@ -75,7 +80,8 @@ def load(files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind]) 
             index=index,
             masks=masks,
             approvals=approvals,
-            data=data,
+            data=data.tables,
+            content=data.content,
             connections=dict(connections),
             warnings=tuple(findings),
         )
@@ -93,33 +99,15 @@ def _check_names(
     if MODEL_FILE in files:
         check_model(files[MODEL_FILE], findings)
     for name in files:
-        data_file = _DATA_FILE.fullmatch(name)
+        data_file = DATA_FILE.fullmatch(name)
         if data_file is not None:
-            kind = connections.get(data_file[1])
-            if kind is None:
+            if data_file[1] not in connections:
                 known = ", ".join(sorted(connections)) or "none is configured"
                 findings.append(_whole(name, f"unknown connection {data_file[1]!r}", f"one of: {known}"))
-            elif kind is not ConnectionKind.SQL:
-                findings.append(_whole(name, f"{data_file[1]} is no SQL connection", "a connection with tables"))
-        elif name not in (MODEL_FILE, RULES_FILE, MASKS_FILE, APPROVALS_FILE) and not _OTHERS.fullmatch(name):
+        elif name not in _NAMED and not is_schema_file(name) and not _OTHERS.fullmatch(name):
             findings.append(_whole(name, "unknown file", _EXPECTED))
     if ADMIN_SURFACE in connections:
         findings.append(_whole(RULES_FILE, f"a connection is called {ADMIN_SURFACE!r}", "any other name"))
-
-
-def _read_data(
-    files: Mapping[str, bytes], connections: Mapping[str, ConnectionKind], findings: list[Finding]
-) -> dict[str, ConnectionData]:
-    found = {}
-    for name, content in files.items():
-        data_file = _DATA_FILE.fullmatch(name)
-        if data_file is None or data_file[1] not in connections:
-            continue
-        document = read_document(name, content, findings)
-        parsed = None if document is None else validated(DataDocument, document, findings)
-        if document is not None and parsed is not None:
-            found[data_file[1]] = data_of(parsed, document, findings)
-    return found
 
 
 def _read_approvals(

@@ -1,7 +1,7 @@
 """The loaded policy: what PolicySnapshot promises, answered from the index and from small caches that die with it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from app.approval.terms import Terms
@@ -12,19 +12,17 @@ from app.policy.casbin_model import Reference
 from app.policy.catalog_check import catalog_findings
 from app.policy.conditions import VOLATILE_NAMES
 from app.policy.connections import ConnectionKind, actions_on
+from app.policy.content import ContentView, Intake, TopicRules
+from app.policy.content_data import ContentData
+from app.policy.content_view import content_view
 from app.policy.data_file import ConnectionData, TableData
 from app.policy.decision import (
     Action,
-    Allow,
-    AskFirst,
     ColumnView,
     Context,
     Decision,
-    Deny,
-    Effect,
     Nothing,
     RowFilter,
-    RuleRef,
     TableView,
 )
 from app.policy.findings import Finding
@@ -32,11 +30,12 @@ from app.policy.index import RuleIndex
 from app.policy.labels import Masks
 from app.policy.places import ADMIN_SURFACE
 from app.policy.reach import may_reach
-from app.policy.resources import LABEL_PREFIX, connection_of, label_resource
+from app.policy.resources import LABEL_PREFIX, connection_of, label_resource, object_resource
 from app.policy.row_filters import EVERY_ROW, conjunction
 from app.policy.rules import Rules, conditional_names
 from app.policy.subjects import ANYBODY
 from app.policy.tables import CLOSED_KINDS, DERIVED_KINDS, Columns
+from app.policy.unmasking import Unmasking
 from app.policy.verdicts import Question
 from connectors.contract import Catalog, Table
 
@@ -56,6 +55,7 @@ class Parts:
     masks: Masks
     approvals: ApprovalRules
     data: Mapping[str, ConnectionData]
+    content: Mapping[str, ContentData]
     connections: Mapping[str, ConnectionKind]
     warnings: tuple[Finding, ...]
 
@@ -93,6 +93,8 @@ class LoadedPolicy:
         return self._reach(caller.principal_subjects, caller.actor_subjects, connection)
 
     def limits(self, connection: str) -> tuple[int | None, int | None]:
+        if connection in self._parts.content:
+            return (None, self._parts.content[connection].max_bytes)
         data = self._data(connection)
         return (data.max_rows, data.max_bytes)
 
@@ -125,30 +127,10 @@ class LoadedPolicy:
     ) -> TableView:
         data = self._data(connection)
         entry = data.of(table.key)
-        decisions: dict[str, Decision] = {}
-
-        def decided(label: str) -> Decision:
-            if label not in decisions:
-                decisions[label] = self.decide(caller, label_resource(label), Action.UNMASK, context)
-            return decisions[label]
-
-        refused = tuple(sorted(label for label in set(unmask) if isinstance(decided(label), Deny)))
+        wanted = Unmasking(lambda label: self._unmask(caller, label, context), unmask, granted=granted)
         if entry is None and table.kind in CLOSED_KINDS:
-            return TableView(schema=table.schema, name=table.name, columns=(), refused_labels=refused)
-        asked: set[str] = set()
-
-        def comes_raw(label: str) -> bool:
-            match decided(label):
-                case Allow():
-                    return True
-                case AskFirst() if label in unmask:
-                    # Noted where it is looked at: a column without the label may be made of one that has it.
-                    asked.add(label)
-                    return granted
-                case _:
-                    return False
-
-        columns = Columns(data, self._parts.masks, catalog, comes_raw)
+            return TableView(schema=table.schema, name=table.name, columns=(), refused_labels=wanted.refused)
+        columns = Columns(data, self._parts.masks, catalog, wanted.comes_raw)
         visible: list[ColumnView] = []
         for column in table.columns:
             state = columns.state(table, column)
@@ -170,10 +152,33 @@ class LoadedPolicy:
             required=() if entry is None else entry.required,
             max_rows=None if entry is None else entry.max_rows,
             max_bytes=None if entry is None else entry.max_bytes,
-            asks=_asked(decided(label) for label in sorted(asked)),
-            asked_labels=tuple(sorted(asked)),
-            refused_labels=refused,
+            asks=wanted.asks,
+            asked_labels=wanted.asked,
+            refused_labels=wanted.refused,
         )
+
+    def content_view(
+        self,
+        caller: Caller,
+        connection: str,
+        name: str,
+        context: Context,
+        unmask: Collection[str],
+        *,
+        granted: bool = False,
+    ) -> ContentView:
+        wanted = Unmasking(lambda label: self._unmask(caller, label, context), unmask, granted=granted)
+        data = self._content(connection)
+        shown = content_view(data, object_resource(connection, name), self._parts.masks, wanted.comes_raw)
+        return replace(shown, asks=wanted.asks, asked_labels=wanted.asked, refused_labels=wanted.refused)
+
+    def intake(self, connection: str, name: str) -> Intake:
+        return self.topic_rules(connection, name).intake
+
+    def topic_rules(self, connection: str, name: str) -> TopicRules:
+        data = self._content(connection)
+        entry = data.entries.of(object_resource(connection, name))
+        return TopicRules(intake=Intake(max_bytes=data.max_bytes)) if entry is None else entry.rules
 
     def _row_filter(
         self, caller: Caller, data: ConnectionData, entry: TableData | None, table: Table, catalog: Catalog
@@ -213,6 +218,12 @@ class LoadedPolicy:
     def _data(self, connection: str) -> ConnectionData:
         return self._parts.data.get(connection) or _NO_DATA
 
+    def _content(self, connection: str) -> ContentData:
+        return self._parts.content.get(connection) or _NO_CONTENT
+
+    def _unmask(self, caller: Caller, label: str, context: Context) -> Decision:
+        return self.decide(caller, label_resource(label), Action.UNMASK, context)
+
     def _actions_at(self, resource: str) -> frozenset[Action]:
         if resource.startswith(LABEL_PREFIX):
             return frozenset({Action.UNMASK})
@@ -246,13 +257,4 @@ class LoadedPolicy:
 
 
 _NO_DATA = ConnectionData()
-
-
-def _asked(decisions: Iterable[Decision]) -> tuple[RuleRef, ...]:
-    return tuple(
-        rule
-        for decision in decisions
-        if isinstance(decision, AskFirst)
-        for rule in decision.rules
-        if rule.effect is Effect.APPROVE
-    )
+_NO_CONTENT = ContentData()

@@ -4,6 +4,7 @@ A deny that is never met protects nothing, and terms that are never met bind nob
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from app.policy.connections import ConnectionKind, actions_on
@@ -16,6 +17,9 @@ RESOURCE_FORM = "connection/path, label:NAME or **"
 
 _CONNECTION = re.compile(r"[^\s*/:]+|\*")
 _LABEL = re.compile(r"[\w.*-]+")
+_TOPIC = re.compile(r"[\w.*-]+", re.ASCII)
+_NO_KEY = re.compile(r"//|(?:^|/)\.{1,2}(?:/|$)|\\|%(?!25|2A)")
+"""Segments and escapes that no normalised key has."""
 
 
 class BadPlace(Exception):  # noqa: N818 - becomes a finding
@@ -65,9 +69,24 @@ def _check_place(text: str, action: str, connections: Mapping[str, ConnectionKin
     if kind is None:
         known = ", ".join(sorted(connections)) or "none is configured"
         raise BadPlace(f"unknown connection {connection!r}", f"one of: {known}")
-    if kind is ConnectionKind.SQL and not _can_be_a_table(path):
-        raise BadPlace(f"{path!r} is no table", f"{connection}/schema.table, {connection}/schema.*")
+    match kind:
+        case ConnectionKind.SQL:
+            if not _can_be_a_table(path):
+                raise BadPlace(f"{path!r} is no table", f"{connection}/schema.table, {connection}/schema.*")
+        case ConnectionKind.OBJECTS:
+            if not _can_be_a_key(path):
+                raise BadPlace(f"{path!r} is no object", f"{connection}/folder/name.csv, {connection}/folder/**")
+        case ConnectionKind.MESSAGES:
+            if not _TOPIC.fullmatch(path):
+                raise BadPlace(f"{path!r} is no topic", f"{connection}/orders.created, {connection}/orders.*")
 
 
 def _can_be_a_table(path: str) -> bool:
     return "**" in path or ("/" not in path and ("*" in path or path.count(".") == 1))
+
+
+def _can_be_a_key(path: str) -> bool:
+    """As resources.key_path spells keys. A "/" at the end is met by the prefix of a list."""
+    if path.startswith("/") or _NO_KEY.search(path) or not unicodedata.is_normalized("NFC", path):
+        return False
+    return all(character.isprintable() or unicodedata.category(character) == "Zs" for character in path)

@@ -5,17 +5,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.policy.conditions import CONTEXT_NAMES, Condition, compile_condition
+from app.policy.conditions import CONTEXT_NAMES, NAMES_ON, Condition, compile_condition
 from app.policy.connections import ConnectionKind
 from app.policy.decision import Action, Effect, RuleRef
 from app.policy.expression import ExpressionError
 from app.policy.findings import Finding, Level
 from app.policy.places import ANY_ACTION, BadPlace, resource_pattern
-from app.policy.resources import LABEL_PREFIX, Pattern, covers
+from app.policy.resources import LABEL_PREFIX, Pattern, connection_of, covers
 from app.policy.subjects import SUBJECT_FORM, is_named, is_subject
 
 RULES_FILE = "policy.csv"
 MAX_LINE_CHARACTERS = 4_096
+KNOWN_LABEL = "a label of masks.yaml, of a data file or of a detector"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +93,7 @@ def read_rules(data: bytes, connections: Mapping[str, ConnectionKind], findings:
                 Finding(file=RULES_FILE, line=line, column=_column(text, bad), what=bad.what, expected=bad.expected)
             )
     found = Rules(tuple(rules), tuple(links))
-    findings.extend(_unknown_names(found))
+    findings.extend(_unknown_names(found, connections))
     return found
 
 
@@ -167,16 +168,21 @@ def _condition(text: str) -> Condition:
         raise _BadLine(5, f"condition: {wrong.what}", wrong.expected, wrong.at) from wrong
 
 
-def _unknown_names(rules: Rules) -> Iterator[Finding]:
+def _unknown_names(rules: Rules, connections: Mapping[str, ConnectionKind]) -> Iterator[Finding]:
     for rule in rules.rules:
-        names = frozenset() if rule.condition is None else rule.condition.names - CONTEXT_NAMES
-        for name in sorted(names):
+        if rule.condition is None:
+            continue
+        connection = connection_of(rule.resource.text)
+        kind = connections.get(connection)
+        known = CONTEXT_NAMES if kind is None else NAMES_ON[kind]
+        for name in sorted(rule.condition.names - known):
+            where = f" on {connection}" if name in CONTEXT_NAMES else ""
             yield Finding(
                 file=RULES_FILE,
                 line=rule.line,
                 column=1,
-                what=f"condition reads unknown name {name!r}: it is never known",
-                expected=", ".join(sorted(CONTEXT_NAMES)),
+                what=f"condition reads unknown name {name!r}: it is never known{where}",
+                expected=", ".join(sorted(known)),
                 level=Level.WARNING,
             )
 
@@ -214,7 +220,7 @@ def check_links(rules: Rules, known_elsewhere: frozenset[str], findings: list[Fi
 
 
 def check_labels(rules: Rules, declared: frozenset[str], findings: list[Finding]) -> None:
-    """Labels exist by standing in masks.yaml or in a data file."""
+    """Labels exist by standing in masks.yaml or in a data file, or because detectors give them."""
     for rule in rules.rules:
         if not rule.resource.text.startswith(LABEL_PREFIX):
             continue
@@ -226,7 +232,7 @@ def check_labels(rules: Rules, declared: frozenset[str], findings: list[Finding]
                     line=rule.line,
                     column=1,
                     what=f"unknown label {wanted!r}",
-                    expected="a label of masks.yaml or of a data file",
+                    expected=KNOWN_LABEL,
                 )
             )
 

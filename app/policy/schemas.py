@@ -7,13 +7,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.policy.approvals_file import ApprovalsDocument
+from app.policy.content_file import ObjectsDocument, TopicsDocument
 from app.policy.data_file import DataDocument
 from app.policy.labels import MasksDocument
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MODELS: Mapping[str, tuple[type[BaseModel], str]] = {
     "approvals.schema.json": (ApprovalsDocument, "Douane policy: approvals.yaml"),
-    "data.schema.json": (DataDocument, "Douane policy: data/<connection>.yaml"),
+    "data-messages.schema.json": (TopicsDocument, "Douane policy: data/<connection>.yaml of a connection with topics"),
+    "data-objects.schema.json": (ObjectsDocument, "Douane policy: data/<connection>.yaml of a connection with objects"),
+    "data.schema.json": (DataDocument, "Douane policy: data/<connection>.yaml of a connection with tables"),
     "masks.schema.json": (MasksDocument, "Douane policy: masks.yaml"),
 }
 

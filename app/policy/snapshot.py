@@ -5,6 +5,7 @@ from typing import Protocol
 
 from app.approval.terms import Terms
 from app.policy.caller import Caller
+from app.policy.content import ContentView, Intake, TopicRules
 from app.policy.decision import Action, Context, Decision, TableView
 from connectors.contract import Catalog, Table
 
@@ -49,8 +50,28 @@ class PolicySnapshot(Protocol):
         that policy asks a human for come raw, as if that human had said yes; the view's `asked_labels` names them,
         and whoever plans with it must ask."""
 
+    def content_view(
+        self,
+        caller: Caller,
+        connection: str,
+        name: str,
+        context: Context,
+        unmask: Collection[str],
+        *,
+        granted: bool = False,
+    ) -> ContentView:
+        """How the object with the normalised key `name`, or a message of the topic `name`, comes to this caller, once
+        `decide(… FETCH)` or `decide(… RECEIVE)` let it through. `granted`: as in `view`."""
+
+    def intake(self, connection: str, name: str) -> Intake:
+        """What may be put at this key, whoever puts it."""
+
+    def topic_rules(self, connection: str, name: str) -> TopicRules:
+        """What may be published to this topic, whoever publishes it."""
+
     def limits(self, connection: str) -> tuple[int | None, int | None]:
-        """(max_rows, max_bytes) that data/<connection>.yaml sets for the whole connection."""
+        """(max_rows, max_bytes) that data/<connection>.yaml sets for the whole connection; of one object or message
+        `max_bytes` alone."""
 
     def terms(self, asked: Sequence[tuple[str, Action]]) -> Terms:
         """On which terms humans may approve. `asked`: every (resource, action) that policy wants a human for; labels to

@@ -102,7 +102,7 @@ def rule(text: str) -> str:
         (rule("resource: douane/policies\naction: delete"), 3, 5, "delete does not apply", "decide, read, write"),
         (rule("resource: shop/public.t\naction: []"), 3, 5, "", "at least one"),
         (rule("label: pii.email\naction: select"), 3, 5, "select does not apply", "unmask"),
-        (rule("label: pii.phone"), 2, 5, "unknown label 'pii.phone'", "a label of masks.yaml"),
+        (rule("label: pii.shoe_size"), 2, 5, "unknown label 'pii.shoe_size'", "a label of masks.yaml"),
         (rule("label: a b"), 2, 5, "malformed label", "label:pii.email"),
         (rule("resource: label:pii.email"), 2, 5, "a label as resource", "label: pii.email"),
         (rule("resource: nope/public.t"), 2, 5, "unknown connection 'nope'", "one of: events, lake, shop"),

@@ -1,0 +1,79 @@
+"""How objects and messages come to one caller: the words of the data file, with masks for labels not unmasked."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from app.masking.masks import Hide, Mask, Redact, kind_of
+from app.policy.content import NOTHING_KNOWN, ContentView, FieldView
+from app.policy.content_data import ContentData, ContentEntry
+from app.policy.detected import DETECTED_LABELS
+from app.policy.labels import Masks
+
+RAW = FieldView()
+_TEXT = FieldView(mask=Redact())
+
+
+def content_view(data: ContentData, resource: str, masks: Masks, comes_raw: Callable[[str], bool]) -> ContentView:
+    """`comes_raw` is asked for every label that has a say here, and for no other."""
+    entry = data.entries.of(resource)
+    if entry is None:
+        entry = ContentEntry(default=data.default)
+        listed = False
+    else:
+        listed = True
+    labels = tuple(sorted(entry.labels))
+    if entry.raw:
+        return ContentView(raw=True, labels=labels)
+
+    def seen(word: str) -> FieldView:
+        match word:
+            case "allow":
+                return RAW
+            case "mask":
+                return NOTHING_KNOWN
+            case "deny":
+                return FieldView(mask=Hide())
+            case label:
+                return FieldView(label=label, mask=None if comes_raw(label) else masks.of(label))
+
+    columns = {name: seen(word) for name, word in entry.columns.items()}
+    paths = {path: seen(word) for path, word in entry.paths.items()}
+    default = _TEXT if entry.format == "text" else seen(entry.default)
+    text = _text(entry, default)
+    fields = (*columns.values(), *paths.values(), default)
+    if listed and _nothing_to_mask(entry, fields, scanned=data.scanned):
+        return ContentView(raw=True, format=entry.format, labels=labels)
+    redacts = any(isinstance(each.mask, Redact) for each in (*fields, text)) or (data.scanned and default.mask is None)
+    return ContentView(
+        columns=columns,
+        paths=paths,
+        default=default,
+        text=text,
+        scanned=data.scanned,
+        found=_found(masks, comes_raw) if redacts else {},
+        format=entry.format,
+        header=entry.header,
+        delimiter=entry.delimiter,
+        labels=labels,
+        masks=_kinds(each.mask for each in (*fields, *((text,) if isinstance(text.mask, Redact) else ()))),
+    )
+
+
+def _text(entry: ContentEntry, default: FieldView) -> FieldView:
+    """Detectors do not find everything: text that nobody looked at comes no more by accident than a column does."""
+    return _TEXT if entry.format == "text" or default.mask is None else default
+
+
+def _nothing_to_mask(entry: ContentEntry, fields: Iterable[FieldView], *, scanned: bool) -> bool:
+    """Known without a look inside. Where the format is open, the content may be text, whose entities are masked."""
+    return not scanned and entry.format not in (None, "text") and all(each.mask is None for each in fields)
+
+
+def _found(masks: Masks, comes_raw: Callable[[str], bool]) -> Mapping[str, FieldView]:
+    known = {*DETECTED_LABELS, *(label for label in masks.entries if not label.endswith("*"))}
+    return {
+        label: FieldView(label=label, mask=None if comes_raw(label) else masks.of(label)) for label in sorted(known)
+    }
+
+
+def _kinds(masks: Iterable[Mask | None]) -> tuple[str, ...]:
+    return tuple(sorted({kind_of(mask) for mask in masks if mask is not None}))
