@@ -126,8 +126,11 @@ class FaultConformance:
             while not await _publishes(connector, topic):
                 assert asyncio.get_running_loop().time() < deadline
                 await asyncio.sleep(0.2)
-            got = {m.body for m in await taken(connector, topic, 1)}
-            assert b"after" in got
+            got = [m.body for m in await taken(connector, topic, 1)]
+            if got == [b"before"]:
+                # Some brokers give back at once what was out when they went away.
+                got = [m.body for m in await taken(connector, topic, 1)]
+            assert got == [b"after"]
             assert any(f.code == "reachable" for f in await connector.probe())
 
     async def test_a_waiting_receive_ends_when_the_broker_goes_away(self, harness: MessageHarness) -> None:

@@ -35,7 +35,7 @@ class Abilities:
     died, a message may take to come again. `counts`: it counts deliveries. `orders`: messages of one topic (and key)
     come in the order in which they were published. `keys`: it carries `key`. `outlives`: messages outlive the connector
     that published them, for another one to receive. `stops`: `stop` and `start` of the harness work. `keeps`: messages
-    outlive a stop. `lists`: `topics` tells.
+    outlive a stop. `lists`: `topics` tells. `roams`: what one connector received another one can ack.
     """
 
     brief_s: float
@@ -47,6 +47,7 @@ class Abilities:
     stops: bool = True
     keeps: bool = True
     lists: bool = True
+    roams: bool = True
 
 
 class MessageHarness(Protocol):

@@ -41,7 +41,8 @@ class MessageConformance(DeliveryConformance, FaultConformance):
             assert dict(came.headers) == headers
             assert came.message_id == confirmed.message_id
             assert came.handle
-            assert came.deliveries == (1 if harness.can.counts else None)
+            # Also a broker that does not count may tell a first delivery from others.
+            assert came.deliveries == 1 or (came.deliveries is None and not harness.can.counts)
             assert came.key == ("k-7" if harness.can.keys else None)
             assert came.published_at is None or came.published_at[10] == "T"
 
@@ -80,11 +81,14 @@ class MessageConformance(DeliveryConformance, FaultConformance):
         topic = await harness.make_topic()
         async with opened(harness) as first, opened(harness) as second:
             await published(first, outgoing(topic, "1"))
-            came = await second.receive(topic, limit=1, visibility_s=LONG_S, wait_s=2.0)
+            came = await taken(second, topic, 1, within_s=GENEROUS_S if harness.can.outlives else 2.0)
             assert [m.body for m in came] == ([b"1"] if harness.can.outlives else [])
-            # A handle is no secret of the connector that was given it.
+            # A handle is no secret of the connector that was given it, but may be of no use in another one.
             if came:
-                assert await first.ack(topic, [came[0].handle], timeout_s=GENEROUS_S) == (Acked.DONE,)
+                expected = Acked.DONE if harness.can.roams else Acked.GONE
+                assert await first.ack(topic, [came[0].handle], timeout_s=GENEROUS_S) == (expected,)
+                if not harness.can.roams:
+                    assert await second.ack(topic, [came[0].handle], timeout_s=GENEROUS_S) == (Acked.DONE,)
                 assert await nothing_comes(second, topic)
 
     async def test_a_dedup_id_is_one_message(self, harness: MessageHarness) -> None:
