@@ -4,12 +4,13 @@ Rows go in in the same order everywhere. Hidden values differ between d1 and d2 
 index or a table sorted by one of them comes out differently.
 """
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.masking.masks import Constant, Generalise, Mask, Null, Partial, Pseudonym, Step
+from app.masking.masks import Constant, Generalise, Mask, Null, Partial, Pseudonym, Redact, Step
 from app.policy.decision import ColumnView, Compare, Comparison, TableView
 from app.sql.sqlite import guard
 from app.sql.statement import JsonType, KeyBind, ParamBind, Rewritten, ValueBind
@@ -19,6 +20,7 @@ from connectors.sqlite.functions import register
 
 CUSTOMERS = 600
 ORDERS = 1500
+REMARKS = 300
 EVENTS = 400
 KEY = b"k" * 32
 
@@ -42,6 +44,8 @@ CREATE TABLE events (id INTEGER PRIMARY KEY, customer_id INTEGER, kind TEXT, pay
 CREATE INDEX events_customer ON events (customer_id);
 CREATE TABLE odd_names (id INTEGER PRIMARY KEY, date TEXT, type TEXT, "key" TEXT, value TEXT, "order" INTEGER,
   "group" TEXT);
+CREATE TABLE remarks (id INTEGER PRIMARY KEY, customer_id INTEGER, body TEXT);
+CREATE INDEX remarks_body ON remarks (body, id);
 CREATE TABLE payroll (id INTEGER PRIMARY KEY, amount INTEGER);
 CREATE VIEW eu_customers AS SELECT id, name, email, ssn FROM customers WHERE region = 'EU';
 """
@@ -60,11 +64,17 @@ _MASKS: Mapping[str, Mapping[str, Mask]] = {
     },
     "employees": {"badge": Null()},
     "accounts": {"iban": Null()},
+    "remarks": {"body": Redact()},
     "eu_customers": {"email": Partial(email=True)},
 }
 _HIDDEN = {"customers": {"ssn"}, "orders": {"card", "tenant"}, "employees": {"pay"}, "desks": {"holder"},
            "eu_customers": {"ssn"}}  # fmt: skip
 _DENIED = {"payroll"}
+
+
+def without_addresses(text: str) -> str:
+    """What the connector is given to redact with, as simple as it can be."""
+    return re.sub(r"[a-z0-9]+@[a-z.]+", "[pii.email]", text)
 
 
 def views(catalog: Catalog, *, raw: bool = False) -> Mapping[TableKey, TableView]:
@@ -150,6 +160,10 @@ def _fill(connection: sqlite3.Connection, twin: bool) -> None:
         connection.execute(
             "INSERT INTO odd_names VALUES (?,?,?,?,?,?,?)", (i, "2024-01-01", "t", "k", "v", i % 4, f"g{i % 3}")
         )
+    for i in range(1, REMARKS + 1):
+        h = (i * 6007) % 99_991 if not twin else (i * 31_337) % 99_991
+        body = f"{('call', 'write', 'never mind')[i % 3]}: {'' if i % 9 == 0 else f'u{h}@example.org'} asks {i % 5}"
+        connection.execute("INSERT INTO remarks VALUES (?,?,?)", (i, i % 80, None if i % 40 == 0 else body))
     connection.execute("INSERT INTO payroll VALUES (1, ?)", (500 + twin,))
 
 
@@ -172,6 +186,9 @@ def _apply(connection: sqlite3.Connection) -> None:
                 key,
             ),
         )
+    for key, body in connection.execute("SELECT id, body FROM remarks WHERE body LIKE '%@%'").fetchall():
+        words = ("[pii.email]" if "@" in word else word for word in body.split(" "))
+        connection.execute("UPDATE remarks SET body = ? WHERE id = ?", (" ".join(words), key))
     connection.executescript(
         """
         DELETE FROM orders WHERE tenant <> 't1';
@@ -193,7 +210,7 @@ def _apply(connection: sqlite3.Connection) -> None:
 
 def open_shop(path: Path) -> tuple[sqlite3.Connection, Catalog]:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    register(connection)
+    register(connection, without_addresses)
     return connection, read_catalog(str(path))
 
 

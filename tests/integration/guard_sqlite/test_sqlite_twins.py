@@ -50,7 +50,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 def test_the_twins_do_differ(shop: Shop) -> None:
     raw = views(shop.catalog, raw=True)
-    for table in ("customers", "orders", "employees", "desks", "accounts", "payroll"):
+    for table in ("customers", "orders", "employees", "desks", "accounts", "remarks", "payroll"):
         made = rewritten(f"SELECT * FROM {table}", {}, shop.catalog, raw)
         assert answer(shop.d1, made, {}) != answer(shop.d2, made, {}), table
 

@@ -163,7 +163,10 @@ def write(path: Path, made: RewrittenWrite, params: Mapping[str, Any], *, dry_ru
             rows.extend(map(tuple, batch))
             return 1
 
-        connector = SqliteConnector(SqlConnectorConfig(name="shop", secret=None, options={"path": str(path)}))
+        options = {"path": str(path)}
+        connector = SqliteConnector(
+            SqlConnectorConfig(name="shop", secret=None, options=options, redact=sqlite_shop.without_addresses)
+        )
         await connector.open()
         statement = WriteRunnable(
             sql=made.sql,
@@ -186,7 +189,7 @@ def visible(path: Path, catalog: Catalog, seen: Mapping[TableKey, TableView]) ->
     """All that the analyst can read, table by table, in the order it comes."""
     found = {}
     with closing(sqlite3.connect(path)) as connection:
-        register(connection)
+        register(connection, sqlite_shop.without_addresses)
         for _, name in sorted(seen):
             made = sqlite_shop.rewritten(f'SELECT * FROM "{name}"', {}, catalog, seen)
             _, rows = sqlite_shop.run(connection, made.sql, sqlite_shop.arguments(made, {}))
@@ -203,6 +206,7 @@ def concealed(path: Path) -> dict[str, dict[Any, tuple[Any, ...]]]:
         "employees": "SELECT badge, pay FROM employees",
         "desks": "SELECT name, holder FROM desks",
         "accounts": "SELECT iban, iban FROM accounts",
+        "remarks": "SELECT id, body FROM remarks",
         "payroll": "SELECT id, amount FROM payroll",
         "tickets": "SELECT id, inside, contact FROM tickets",
         "bookings": "SELECT id, guest FROM bookings",
