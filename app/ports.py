@@ -1,11 +1,13 @@
 """Protocols for everything that does IO: adapters implement them, use cases use them, neither imports the other."""
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from app.approval.approval import Approval, Step
+from app.objects.plan import Rendered, RenderPlan
 from app.policy.caller import Caller
 from app.policy.snapshot import PolicySnapshot
 
@@ -284,3 +286,23 @@ class StoreUnavailable(Exception):  # noqa: N818
 class MaskKeys(Protocol):
     def key(self, domain: str) -> bytes:
         """32 bytes, the same for the same domain for as long as the master key lives."""
+
+
+class RenderingJob(Protocol):
+    async def write(self, chunk: bytes) -> None:
+        """The next piece of the content. Raises ContentRefused as soon as it is known to be refused."""
+
+    async def finish(self) -> tuple[Rendered, IO[bytes]]:
+        """After the last piece: what was made of it, and the file that holds it, at its beginning, for the caller to
+        close. Raises ContentRefused."""
+
+
+class Renderer(Protocol):
+    """Masks content, or looks through it, where nothing that is in it can harm this process."""
+
+    def job(self, plan: RenderPlan) -> AbstractAsyncContextManager[RenderingJob]:
+        """Leaving the context early ends the job."""
+
+    async def found(self, plan: RenderPlan, chunks: AsyncIterator[bytes]) -> tuple[str, ...]:
+        """The labels that are in the content, by what the view's columns and paths say and by what detectors find;
+        sorted. Nothing is rendered. Raises ContentRefused."""

@@ -19,6 +19,8 @@ STATUS: dict[type[Refused], int] = {
     errors.OriginNotAllowed: 403,
     errors.StatementNotAllowed: 403,
     errors.WritesNotRun: 403,
+    errors.ContentNotMaskable: 403,
+    errors.ContentDenied: 403,
     errors.ApprovalSelfDecision: 403,
     errors.ApprovalNotApprover: 403,
     errors.ApprovalNotRequester: 403,
@@ -29,6 +31,7 @@ STATUS: dict[type[Refused], int] = {
     errors.UnknownDelivery: 404,
     errors.InvalidCursor: 404,
     errors.TableNotFound: 404,
+    errors.ObjectNotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.NotAcceptable: 406,
     errors.SlowBody: 408,
@@ -47,10 +50,13 @@ STATUS: dict[type[Refused], int] = {
     errors.ApprovalAlreadyVoted: 409,
     errors.ApprovalRowsExceeded: 409,
     errors.OutcomeUnknown: 409,
+    errors.ObjectChanged: 412,
     errors.BodyTooLarge: 413,
     errors.ResultTooLarge: 413,
     errors.UnsupportedMediaType: 415,
+    errors.RangeNotSatisfiable: 416,
     errors.InvalidRequest: 422,
+    errors.ContentUnreadable: 422,
     errors.IdempotencyMismatch: 422,
     errors.StatementInvalid: 422,
     errors.StatementFailed: 422,
@@ -62,6 +68,7 @@ STATUS: dict[type[Refused], int] = {
     errors.IdentityProviderUnavailable: 503,
     errors.ApprovalsUnavailable: 503,
     errors.NoSpaceForAnswer: 503,
+    errors.StorageFull: 507,
     errors.Overloaded: 503,
     errors.ShuttingDown: 503,
 }
@@ -107,6 +114,8 @@ class Problems:
                 headers["www-authenticate"] = self._challenge("insufficient_scope", refused.detail, refused.scope)
             case errors.MethodNotAllowed():
                 headers["allow"] = ", ".join(refused.allow)
+            case errors.RangeNotSatisfiable(size=size):
+                headers["content-range"] = f"bytes */{size}"
             case errors.BodyTooLarge() | errors.SlowBody():
                 headers["connection"] = "close"
             case _:

@@ -1,12 +1,12 @@
 """What leaves: a status, headers and body chunks whose digest stands on the audit trail before the first byte goes."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Protocol
 from urllib.parse import urlencode
 
 import orjson
@@ -79,6 +79,14 @@ class Spool:
         self.close()
 
 
+class Stream(Protocol):
+    """Pieces of a body. `aclose` frees what it holds, also when no piece was ever taken."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
 class ContentBrokeOff(Exception):  # noqa: N818
     """Raised by a stream of content that cannot go on; `code` goes on record."""
 
@@ -103,7 +111,7 @@ class Answer:
     opening: Spool
     headers: dict[str, str] = field(default_factory=dict)
     media_type: str = "application/json"
-    stream: AsyncGenerator[bytes, None] | None = None
+    stream: Stream | None = None
     bare: bool = False
     length: int | None = None
     ended: Ended | None = None

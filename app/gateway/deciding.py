@@ -1,4 +1,4 @@
-"""From what a statement touches to one decision on it."""
+"""From what a request touches to one decision on it."""
 
 from dataclasses import dataclass, replace
 
@@ -32,8 +32,11 @@ class Verdict:
     asked: Asked = ()
 
 
-def decide(snapshot: PolicySnapshot, caller: Caller, wanted: Wanted, context: Context) -> Verdict:
-    """Of all accesses of a statement the strictest decides: deny > approve > allow."""
+def decide(
+    snapshot: PolicySnapshot, caller: Caller, wanted: Wanted, context: Context, *, also_ask: bool = False
+) -> Verdict:
+    """Of all accesses of a request the strictest decides: deny > approve > allow. `also_ask`: what rules allow waits
+    for a human all the same, for what is in it."""
     denied: list[RuleRef] = []
     reason = wanted.refusal
     asks: list[RuleRef] = list(wanted.asks)
@@ -49,6 +52,9 @@ def decide(snapshot: PolicySnapshot, caller: Caller, wanted: Wanted, context: Co
                 asked.append((resource, action))
             case Allow(rules=rules):
                 allows += rules
+                if also_ask:
+                    asks += rules
+                    asked.append((resource, action))
     if reason is not None:
         return Verdict(decision=Deny(rules=_unique(denied), reason=reason))
     if asked:

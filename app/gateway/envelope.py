@@ -88,6 +88,19 @@ class Envelope:
         self._spool.add(opening)
 
 
+def closing_members(policy_version: str, closing: Closing | None) -> dict[str, Any]:
+    """What answers of every kind end with, but for the receipt."""
+    said = closing or _PLAIN
+    return {
+        "approval_id": said.approval_id,
+        "approval_url": said.approval_url,
+        "session_id": None,
+        "policy_version": policy_version,
+        "retry_after_seconds": None,
+        "notice": said.notice,
+    }
+
+
 def pending_document(
     approval: Approval, url: str, policy_version: str, *, affected_rows: int | None = None
 ) -> dict[str, Any]:

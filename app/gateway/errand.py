@@ -93,6 +93,10 @@ class Errand(Protocol):
         when nothing was changed, and OutcomeUnknown."""
 
 
+    def close(self) -> None:
+        """Free what it holds: nothing is asked of it any more."""
+
+
 class Errands(Protocol):
     """What makes errands of one family."""
 

@@ -356,6 +356,55 @@ class OutcomeUnknown(Refused):
     outcome = "failed"
 
 
+class ObjectNotFound(NotFound):
+    code = "object_not_found"
+    title = "No such object for you"
+
+
+class ObjectChanged(Refused):
+    """A condition of the request does not hold (RFC 9110, 15.5.13), or the object changed while it was read."""
+
+    code = "object_changed"
+    title = "The object is another one by now"
+
+
+class RangeNotSatisfiable(Refused):
+    code = "range_not_satisfiable"
+    title = "The range lies outside of the object"
+
+    def __init__(self, detail: str, *, size: int) -> None:
+        super().__init__(detail)
+        self.size = size
+
+
+class ContentNotMaskable(Refused):
+    code = "content_unknown_type"
+    title = "This content cannot be masked"
+    outcome = "denied"
+
+
+class ContentUnreadable(Refused):
+    """The object is not what its type says; the code says in which way."""
+
+    code = "content_undecodable"
+    title = "The content cannot be read"
+    outcome = "failed"
+
+
+class ContentDenied(Refused):
+    """What is put or published holds what policy does not let in here."""
+
+    code = "content_denied"
+    title = "Policy does not let this content in"
+    outcome = "denied"
+
+
+class StorageFull(Refused):
+    code = "storage_full"
+    title = "The store has no room"
+    outcome = "failed"
+
+
 class InternalFault(Refused):
     code = "internal_error"
     title = "A fault of the gateway"

@@ -132,6 +132,14 @@ class Executing:
             today = await recheck(self._family(approval), snapshot, caller, approval.request, record, content)
         except NoLongerAllowed as no_longer:
             raise await self._withdrawn(approval, person, no_longer.refused, record) from no_longer
+        try:
+            return await self._as_today(approval, person, today, record, ticket)
+        finally:
+            today.errand.close()
+
+    async def _as_today(
+        self, approval: Approval, person: Person, today: Today, record: Record, ticket: Ticket | None
+    ) -> Answer:
         if today.difference:
             raise await self._reopened(approval, person, today, record)
         use = Use(

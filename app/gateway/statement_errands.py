@@ -164,6 +164,9 @@ class StatementErrand:
             self.at, self.command, self.plan, limits, record, max_affected=_most_rows(approval), closing=closing
         )
 
+    def close(self) -> None:
+        """It holds nothing."""
+
     def _limits(self, approval: Approval, left_s: float | None) -> Limits:
         """Those of any request, and what is left of the grant: rows, and the time until it ends."""
         limits = self.by.statements.limits(self.at, self.plan, self.snapshot, self.command.max_rows)

@@ -172,6 +172,10 @@ class LoadedPolicy:
         shown = content_view(data, object_resource(connection, name), self._parts.masks, wanted.comes_raw)
         return replace(shown, asks=wanted.asks, asked_labels=wanted.asked, refused_labels=wanted.refused)
 
+    def arriving_view(self, connection: str, name: str) -> ContentView:
+        resource = object_resource(connection, name)
+        return content_view(self._content(connection), resource, self._parts.masks, lambda label: False)
+
     def intake(self, connection: str, name: str) -> Intake:
         return self.topic_rules(connection, name).intake
 

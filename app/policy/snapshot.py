@@ -63,6 +63,10 @@ class PolicySnapshot(Protocol):
         """How the object with the normalised key `name`, or a message of the topic `name`, comes to this caller, once
         `decide(… FETCH)` or `decide(… RECEIVE)` let it through. `granted`: as in `view`."""
 
+    def arriving_view(self, connection: str, name: str) -> ContentView:
+        """What the data file says of content that is put at this key, or published to this topic, with every mask in
+        force: nobody unmasks anything that comes in."""
+
     def intake(self, connection: str, name: str) -> Intake:
         """What may be put at this key, whoever puts it."""
 

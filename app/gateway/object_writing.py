@@ -1,0 +1,277 @@
+"""What is put or deleted: looked through before anything is decided on it, and done for good only after that."""
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.gateway.answer import Answer, Spool, json_answer
+from app.gateway.connections import Bucket
+from app.gateway.envelope import Closing, closing_members
+from app.gateway.errors import (
+    ContentDenied,
+    FieldError,
+    InvalidRequest,
+    NoSpaceForAnswer,
+    UnsupportedMediaType,
+)
+from app.gateway.object_commands import Body
+from app.gateway.object_faults import refusal_of_content, refusal_of_store
+from app.gateway.object_planning import ObjectPlan
+from app.gateway.object_reading import render_plan
+from app.gateway.record import Record
+from app.objects.formats import ContentFormat, format_of
+from app.objects.keys import ObjectKey
+from app.objects.plan import RenderLimits
+from app.objects.refusal import ContentFault, ContentRefused
+from app.policy.content import ContentView, Intake, OnFound
+from app.policy.snapshot import PolicySnapshot
+from app.ports import MaskKeys, Renderer
+from connectors.contract import CHUNK_BYTES, ConnectorError, ObjectInfo
+
+DEFAULT_TYPE = "application/octet-stream"
+
+
+@dataclass(slots=True, kw_only=True)
+class Arriving:
+    """Content on its way in: what would be stored. `labels`: found in it; `masked`: those of them that are masked in
+    `spool`; `asks`: some of them wait for a human."""
+
+    spool: Spool
+    content_type: str
+    labels: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
+    asks: bool = False
+
+    def close(self) -> None:
+        self.spool.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    if_match: str | None = None
+    if_absent: bool = False
+
+
+class ObjectWrites:
+    """`intend` makes an intent durable: nothing is changed without one. `tag_key`: makes tags of ETags, which could tell
+    of content to who reads an approval."""
+
+    def __init__(
+        self,
+        *,
+        renderer: Renderer,
+        mask_keys: MaskKeys,
+        intend: Callable[[Record], Awaitable[None]],
+        tag_key: bytes,
+    ) -> None:
+        self._renderer = renderer
+        self._mask_keys = mask_keys
+        self._intend = intend
+        self._tag_key = tag_key
+
+    async def arrive(
+        self,
+        bucket: Bucket,
+        snapshot: PolicySnapshot,
+        key: ObjectKey,
+        content_type: str | None,
+        body: Body,
+        record: Record,
+    ) -> Arriving:
+        """Read, looked through, and masked where policy wants that. Raises Refused; the caller closes it."""
+        intake = snapshot.intake(bucket.name, key)
+        kind = _media_type(content_type)
+        if not intake.takes(kind):
+            raise UnsupportedMediaType(
+                f"This key takes {', '.join(intake.types)}: send one of them, or choose another key.",
+                code="content_type_not_allowed",
+            )
+        spool = Spool()
+        try:
+            async for chunk in body(min(bucket.max_object_bytes, intake.max_bytes or bucket.max_object_bytes)):
+                spool.add(chunk)
+            arriving = Arriving(spool=spool, content_type=kind)
+            if looks_through(intake):
+                arriving = await self._screened(bucket, snapshot, key, intake, arriving)
+        except OSError as error:
+            spool.close()
+            raise NoSpaceForAnswer(
+                "There is no room to take an object this large right now: retry later.", retry_after_s=5
+            ) from error
+        except BaseException:
+            spool.close()
+            raise
+        record.facts |= {
+            "content_sha256": arriving.spool.digest(),
+            "content_bytes": arriving.spool.size,
+            "content_type": kind,
+        }
+        record.labels = arriving.labels
+        return arriving
+
+    async def _screened(
+        self, bucket: Bucket, snapshot: PolicySnapshot, key: ObjectKey, intake: Intake, arriving: Arriving
+    ) -> Arriving:
+        view = snapshot.arriving_view(bucket.name, key)
+        form = format_of(key, arriving.content_type, view.format)
+        if form is None and view.raw:
+            return arriving
+        if form is None:
+            raise ContentDenied(
+                "Content of this type cannot be looked through, so policy does not let it in here: put CSV, TSV, JSON, "
+                "NDJSON, Parquet, Arrow or text, or choose another key.",
+                code=ContentFault.UNKNOWN_TYPE.value,
+            )
+        limits = RenderLimits(
+            max_input_bytes=bucket.max_object_bytes,
+            max_expanded_bytes=bucket.max_object_bytes,
+            max_output_bytes=bucket.max_object_bytes,
+        )
+        plan = render_plan(form, view, limits, self._mask_keys)
+        try:
+            labels = await self._renderer.found(plan, _pieces(arriving.spool))
+            denied = [label for label in labels if intake.on_found(label) is OnFound.DENY]
+            if denied:
+                raise ContentDenied(
+                    f"The content holds {', '.join(denied)}, which policy does not let in here: leave it out, or "
+                    "choose another key.",
+                    errors=[FieldError(pointer="/content", detail=f"holds {label}") for label in denied],
+                )
+            masked = tuple(label for label in labels if intake.on_found(label) is OnFound.MASK)
+            if masked:
+                arriving = await self._masked(view, form, limits, masked, arriving)
+        except ContentRefused as refused:
+            raise refusal_of_content(refused) from refused
+        asks = any(intake.on_found(label) is OnFound.APPROVE for label in labels)
+        return replace(arriving, labels=labels, masked=masked, asks=asks)
+
+    async def _masked(
+        self, view: ContentView, form: ContentFormat, limits: RenderLimits, masked: tuple[str, ...], arriving: Arriving
+    ) -> Arriving:
+        plan = render_plan(form, only_masking(view, masked), limits, self._mask_keys)
+        async with self._renderer.job(plan) as job:
+            async for chunk in _pieces(arriving.spool):
+                await job.write(chunk)
+            rendered, file = await job.finish()
+        arriving.spool.close()
+        spool = Spool()
+        spool.adopt(file, rendered.bytes_out, rendered.sha256)
+        return replace(arriving, spool=spool)
+
+    async def put(
+        self,
+        plan: ObjectPlan,
+        conditions: Conditions,
+        arriving: Arriving,
+        record: Record,
+        closing: Closing | None = None,
+    ) -> Answer:
+        """For good; the intent is on the trail already. Raises Refused when nothing was changed, and OutcomeUnknown."""
+        try:
+            info = await plan.bucket.connector.put(
+                plan.key,
+                _pieces(arriving.spool),
+                size=arriving.spool.size,
+                content_type=arriving.content_type,
+                if_match=conditions.if_match,
+                if_absent=conditions.if_absent,
+            )
+        except ConnectorError as error:
+            raise refusal_of_store(error) from error
+        _stored(record, info)
+        return json_answer(
+            200,
+            {
+                "status": "completed",
+                "connection": plan.bucket.name,
+                "key": plan.key,
+                "etag": info.etag,
+                "version": info.version,
+                "size": info.size,
+                "content_type": arriving.content_type,
+                "replaced": plan.info is not None,
+                "labels": arriving.labels,
+                "masked_labels": arriving.masked,
+                **closing_members(plan.policy_version, closing),
+            },
+            headers={"etag": f'"{info.etag}"'},
+        )
+
+    async def delete(
+        self, plan: ObjectPlan, conditions: Conditions, record: Record, closing: Closing | None = None
+    ) -> Answer:
+        """For good; the intent is on the trail already. Raises Refused when nothing was changed, and OutcomeUnknown."""
+        try:
+            await plan.bucket.connector.delete(plan.key, if_match=conditions.if_match)
+        except ConnectorError as error:
+            raise refusal_of_store(error) from error
+        return json_answer(
+            200,
+            {
+                "status": "completed",
+                "connection": plan.bucket.name,
+                "key": plan.key,
+                "deleted": True,
+                **closing_members(plan.policy_version, closing),
+            },
+        )
+
+    async def intend(self, plan: ObjectPlan, record: Record) -> None:
+        record.statement_run = self.runs(plan)
+        await self._intend(record)
+
+    def runs(self, plan: ObjectPlan) -> str:
+        """What is done, and over what: bound when people approve it, so that another object is not overwritten."""
+        if plan.info is None:
+            return f"{plan.action.value} {plan.resource} (none there)"
+        tag = hmac.digest(self._tag_key, plan.info.etag.encode(), "sha256").hex()[:16]
+        return f"{plan.action.value} {plan.resource} (over {tag})"
+
+
+def looks_through(intake: Intake) -> bool:
+    """Whether it matters what is in the content."""
+    return "*" not in intake.found or any(effect is not OnFound.ALLOW for effect in intake.found.values())
+
+
+def only_masking(view: ContentView, labels: tuple[str, ...]) -> ContentView:
+    """Of everything that could be masked, these labels alone; the rest comes as it is."""
+    chosen = frozenset(labels)
+
+    def kept(views: Any) -> dict[str, Any]:
+        return {name: each if each.label in chosen else replace(each, mask=None) for name, each in views.items()}
+
+    raw = replace(view.default, mask=None)
+    return replace(
+        view,
+        columns=kept(view.columns),
+        paths=kept(view.paths),
+        found=kept(view.found),
+        default=raw,
+        default_found=raw,
+        scanned=True,
+    )
+
+
+def _stored(record: Record, info: ObjectInfo) -> None:
+    record.facts["object_etag"] = info.etag
+    if info.version is not None:
+        record.facts["object_version"] = info.version
+
+
+async def _pieces(spool: Spool) -> AsyncIterator[bytes]:
+    """What is in the spool, in pieces that a connector may pass on as they are."""
+    for piece in spool.pieces():
+        for start in range(0, len(piece), CHUNK_BYTES):
+            yield piece[start : start + CHUNK_BYTES]
+
+
+def _media_type(text: str | None) -> str:
+    kind = (text or DEFAULT_TYPE).strip().lower()
+    essence = kind.partition(";")[0].strip()
+    if essence.count("/") != 1 or not kind.isascii() or not kind.isprintable() or len(kind) > 200 or " " in essence:
+        raise InvalidRequest(
+            "The content type must be a media type such as text/csv.",
+            errors=(FieldError(pointer="/content_type", detail="must be a media type"),),
+        )
+    return kind
