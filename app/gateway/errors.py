@@ -405,6 +405,27 @@ class StorageFull(Refused):
     outcome = "failed"
 
 
+class TopicNotFound(NotFound):
+    code = "topic_not_found"
+    title = "No such topic for you"
+
+
+class PayloadInvalid(Refused):
+    code = "payload_invalid"
+    title = "The topic takes no such message"
+
+
+class PayloadTooLarge(Refused):
+    code = "payload_too_large"
+    title = "The message is too large"
+
+
+class TopicFull(Refused):
+    code = "topic_full"
+    title = "The broker has no room for the message"
+    outcome = "failed"
+
+
 class InternalFault(Refused):
     code = "internal_error"
     title = "A fault of the gateway"

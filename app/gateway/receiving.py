@@ -1,0 +1,223 @@
+"""receive_messages: what waits in a topic, as its receiver may see it; whatever goes wrong, it comes again."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from app.gateway.admission import Admission
+from app.gateway.answer import Answer, Spool
+from app.gateway.endings import Background
+from app.gateway.errors import AccessDenied
+from app.gateway.handles import Handles, binding_of
+from app.gateway.message_commands import ReceiveMessages
+from app.gateway.message_plans import LARGE_BYTES
+from app.gateway.message_topics import At, Topics, refusal_of_broker
+from app.gateway.record import Record, rule_ids
+from app.messages.payload import Form, json_bytes
+from app.messages.places import Paths
+from app.messages.showing import Shown, Window, Withheld
+from app.policy.caller import Caller
+from app.policy.content import ContentView
+from app.policy.decision import Action, Allow, AskFirst, Context, Deny
+from app.policy.snapshot import PolicySnapshot
+from app.ports import Policies
+from connectors.contract import ConnectorError, Incoming
+
+
+class Receive:
+    """`report` is told of faults of our own that hid a message; `now` is wall-clock seconds."""
+
+    def __init__(
+        self,
+        *,
+        policies: Policies,
+        topics: Topics,
+        handles: Handles,
+        admission: Admission,
+        now: Callable[[], float],
+        report: Callable[[BaseException, str], None],
+        background: Background,
+    ) -> None:
+        self._policies = policies
+        self._topics = topics
+        self._handles = handles
+        self._admission = admission
+        self._now = now
+        self._report = report
+        self._background = background
+
+    async def run(self, caller: Caller, command: ReceiveMessages, record: Record) -> Answer:
+        snapshot = self._policies.current
+        at = self._topics.find(caller, command.connection, command.topic, Action.RECEIVE, snapshot, record)
+        record.purpose, record.unmask = command.purpose, command.unmask
+        context = self._topics.context(at, command.purpose)
+        record.rules = require_receive(caller, at, snapshot, context)
+        record.effect = "allow"
+        view = _seen_by(caller, at, snapshot, context, command.unmask)
+        record.labels, record.masks = view.labels, view.masks
+        rules = snapshot.topic_rules(at.broker.name, at.topic)
+        window = Window(
+            view=view,
+            place=Paths(view.paths).root,
+            covers=self._topics.covers(view),
+            find=self._topics.find_in,
+            cloud_events=rules.cloud_events,
+        )
+        messages = await self._received(at, command)
+        release = partial(self._release, at, messages, record.trace_id)
+        try:
+            if command.wait_seconds:
+                self._admission.require(caller)
+            answer = await self._answer(caller, at, command, window, messages, record, snapshot.version)
+        except BaseException:
+            # Beside whatever ended this request: nobody got them.
+            self._background(release())
+            raise
+        answer.withdrawn = release
+        return answer
+
+    async def _received(self, at: At, command: ReceiveMessages) -> tuple[Incoming, ...]:
+        try:
+            return await at.broker.connector.receive(
+                at.topic,
+                limit=command.limit,
+                visibility_s=command.visibility_seconds,
+                wait_s=command.wait_seconds,
+            )
+        except ConnectorError as error:
+            raise refusal_of_broker(error) from error
+
+    async def _release(self, at: At, messages: Sequence[Incoming], trace_id: str) -> None:
+        """At best at once; in any case they come again when their time is over."""
+        if not messages:
+            return
+        try:
+            await at.broker.connector.release(at.topic, [message.handle for message in messages])
+        except ConnectorError as error:
+            self._report(error, trace_id)
+
+    async def _answer(
+        self,
+        caller: Caller,
+        at: At,
+        command: ReceiveMessages,
+        window: Window,
+        messages: Sequence[Incoming],
+        record: Record,
+        policy_version: str,
+    ) -> Answer:
+        binding = binding_of(caller, at.broker.name, at.topic)
+        until = self._now() + command.visibility_seconds
+        entries: list[bytes] = []
+        labels = set(record.labels)
+        names: list[str] = []
+        withheld = 0
+        for message in messages:
+            if len(message.body) > LARGE_BYTES:
+                shown, name = await asyncio.to_thread(self._shown, window, at, message, record.trace_id)
+            else:
+                shown, name = self._shown(window, at, message, record.trace_id)
+            labels |= shown.labels
+            handle = self._handles.seal(binding, message.handle, until)
+            entry, why = _encoded(message, shown, handle, name)
+            withheld += why is not None
+            entries.append(entry)
+            names.append(name)
+        record.labels, record.rows = tuple(sorted(labels)), len(messages)
+        record.facts |= {"message_ids": tuple(names), "withheld": withheld}
+        spool = Spool()
+        spool.add(b'{"status":"completed","topic":' + json_bytes(at.topic) + b',"messages":[')
+        spool.add(b",".join(entries))
+        closing = {
+            "message_count": len(messages),
+            "withheld_count": withheld,
+            "masks": window.view.masks,
+            "visibility_seconds": command.visibility_seconds,
+            "policy_version": policy_version,
+            "notice": _notice(len(messages), withheld, command.visibility_seconds),
+        }
+        spool.add(b"]," + json_bytes(closing)[1:-1])
+        return Answer(status=200, opening=spool)
+
+    def _shown(self, window: Window, at: At, message: Incoming, trace_id: str) -> tuple[Shown, str]:
+        """The message and its id. A fault of ours hides that message, and no other."""
+        if len(message.body) > at.broker.max_bytes:
+            return Shown(withheld=Withheld.TOO_LARGE), window.name(message.message_id)
+        try:
+            shown = window.show(message.body, message.content_type, message.headers, message.key)
+            return shown, window.name(message.message_id)
+        except Exception as fault:
+            self._report(fault, trace_id)
+            return Shown(withheld=Withheld.MASKING_FAILED), ""
+
+
+def require_receive(caller: Caller, at: At, snapshot: PolicySnapshot, context: Context) -> tuple[str, ...]:
+    """The names of the rules that let the caller receive. Raises AccessDenied."""
+    match snapshot.decide(caller, at.resource, Action.RECEIVE, context):
+        case Allow(rules=rules):
+            return rule_ids(rules)
+        case Deny(rules=rules, reason=reason):
+            raise AccessDenied(reason, rules=rules)
+        case AskFirst(rules=rules):
+            raise AccessDenied(
+                "Policy wants a human to allow it each time, and messages do not wait for one: ask a policy "
+                "administrator for a rule with effect allow, or receive from another topic.",
+                rules=rules,
+            )
+
+
+def _seen_by(
+    caller: Caller, at: At, snapshot: PolicySnapshot, context: Context, unmask: tuple[str, ...]
+) -> ContentView:
+    view = snapshot.content_view(caller, at.broker.name, at.topic, context, unmask)
+    refused = (*view.refused_labels, *view.asked_labels)
+    if refused:
+        raise AccessDenied(
+            f"You may not see {', '.join(sorted(set(refused)))} of messages unmasked without a human, and messages do "
+            "not wait for one: leave it out of `unmask`.",
+            rules=view.asks,
+            suggestion="Repeat the request without `unmask`: masked content needs no permission.",
+        )
+    return view
+
+
+def _encoded(message: Incoming, shown: Shown, handle: str, name: str) -> tuple[bytes, Withheld | None]:
+    try:
+        return json_bytes(_entry(message, shown, handle, name)), shown.withheld
+    except (ValueError, TypeError, UnicodeEncodeError, RecursionError):
+        hidden = Shown(withheld=Withheld.NOT_JSON)
+        return json_bytes(_entry(message, hidden, handle, "")), hidden.withheld
+
+
+def _entry(message: Incoming, shown: Shown, handle: str, name: str) -> dict[str, Any]:
+    payload = shown.payload
+    form = None if payload is None else payload.form
+    value = None if payload is None else payload.value
+    return {
+        "handle": handle,
+        "message_id": name,
+        "payload": value if form is Form.JSON else None,
+        "text": value if form is Form.TEXT else None,
+        "base64": b64encode(value).decode() if form is Form.BINARY and value is not None else None,
+        "content_type": None if payload is None else payload.content_type,
+        "cloud_event": None if shown.event is None else shown.event.attributes(),
+        "headers": dict(shown.headers),
+        "key": shown.key,
+        "published_at": message.published_at,
+        "deliveries": message.deliveries,
+        "withheld": None if shown.withheld is None else shown.withheld.value,
+    }
+
+
+def _notice(count: int, withheld: int, visibility_s: int) -> str:
+    if not count:
+        return "Nothing waits here now: call receive_messages again, with wait_seconds to wait for the next one."
+    said = (
+        f"Call ack_messages with the handles of what you are done with within {visibility_s} seconds; the others come "
+        "again."
+    )
+    if not withheld:
+        return said
+    return f"{said} What is withheld cannot be masked for you; it can be acked, or left for somebody who may see it."

@@ -1,0 +1,243 @@
+"""How a received message comes to one caller: masked by the paths of its topic and by detectors, or withheld.
+
+A message that cannot be masked is withheld, not refused: it says why, shows nothing, and can be acked, so that one that
+was broken on purpose blocks none of the others.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from pydantic_core import from_json
+
+from app.masking.masks import Hide, Redact
+from app.messages.cloudevents import CLOUD_EVENT_TYPE, Event, opened
+from app.messages.covers import Covers
+from app.messages.payload import JSON_TYPE, MAX_DEPTH, TEXT_TYPE, Form, Misfit, Payload, is_json
+from app.messages.places import Place
+from app.messages.sighting import Find, covered, digits_of, labels_in, sightings
+from app.policy.content import ContentView, FieldView
+
+MAX_VALUES = 100_000
+BINARY_TYPE = "application/octet-stream"
+_HIDDEN = object()
+
+
+class Withheld(StrEnum):
+    NOT_JSON = "not_json"
+    """Fields of the topic are known by path, and this has none."""
+    NOT_TEXT = "not_text"
+    BINARY = "binary"
+    NOT_CLOUD_EVENT = "not_cloud_event"
+    TOO_DEEP = "too_deep"
+    TOO_MANY_VALUES = "too_many_values"
+    TOO_LARGE = "too_large"
+    MASKING_FAILED = "masking_failed"
+
+
+class CannotShow(Exception):  # noqa: N818 - an answer, not a fault
+    def __init__(self, why: Withheld) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """`payload`, or `withheld`: why there is none. `labels`: of what was looked at, for the record."""
+
+    payload: Payload | None = None
+    event: Event | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    key: str | None = None
+    withheld: Withheld | None = None
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One caller's view of one topic. `place`: the root of the topic's paths; of an event they name fields of its data.
+    `cloud_events`: payloads of the topic are events whatever they call themselves."""
+
+    view: ContentView
+    place: Place
+    covers: Covers
+    find: Find
+    cloud_events: bool = False
+
+    def show(self, body: bytes, content_type: str | None, headers: Mapping[str, str], key: str | None) -> Shown:
+        kind = _essence(content_type)
+        if self.view.raw:
+            return Shown(payload=_as_it_is(body, kind), headers=headers, key=key)
+        glass = _Glass(window=self)
+        try:
+            payload, event = self._read(body, kind)
+            if payload.form is Form.TEXT:
+                value = glass.text(payload.value, "")
+            else:
+                value = glass.value(payload.value, self.place, None, "", 0)
+            return Shown(
+                payload=replace(payload, value=None if value is _HIDDEN else value),
+                event=None if event is None else glass.event(event),
+                headers=glass.headers(headers),
+                key=None if key is None else glass.text(key, "key"),
+                labels=frozenset(glass.labels),
+            )
+        except CannotShow as cannot:
+            return Shown(withheld=cannot.why)
+
+    def name(self, text: str) -> str:
+        """What a message is called: its id may be its sender's choice."""
+        return text if self.view.raw else _Glass(window=self).text(text, "")
+
+    def _read(self, body: bytes, kind: str | None) -> tuple[Payload, Event | None]:
+        if not self.cloud_events and kind != CLOUD_EVENT_TYPE:
+            return self._plain(body, kind), None
+        try:
+            event, payload = opened(_json(body), "payload")
+        except Misfit:
+            raise CannotShow(Withheld.NOT_CLOUD_EVENT) from None
+        if payload.form is Form.TEXT:
+            self._require_text()
+        return payload, event
+
+    def _plain(self, body: bytes, kind: str | None) -> Payload:
+        """Whatever it calls itself, where fields are known by path it is JSON."""
+        if self._by_path() or self.view.format == "json":
+            return Payload(
+                form=Form.JSON, value=_json(body), content_type=kind if kind and is_json(kind) else JSON_TYPE
+            )
+        if self.view.format is None and (kind is None or is_json(kind)):
+            with suppress(CannotShow):
+                return Payload(form=Form.JSON, value=_json(body), content_type=kind or JSON_TYPE)
+        elif self.view.format != "text" and not (kind or "").startswith("text/"):
+            raise CannotShow(Withheld.BINARY)
+        self._require_text()
+        is_text = kind is not None and kind.startswith("text/")
+        return Payload(form=Form.TEXT, value=_text(body), content_type=kind if kind and is_text else TEXT_TYPE)
+
+    def _require_text(self) -> None:
+        if self._by_path() or not isinstance(self.view.text.mask, Redact | None):
+            raise CannotShow(Withheld.NOT_JSON)
+
+    def _by_path(self) -> bool:
+        return bool(self.view.paths) or self.view.default.mask is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Glass:
+    """What one message is looked at through."""
+
+    window: Window
+    labels: set[str] = field(default_factory=set)
+    values: int = 0
+
+    def value(self, value: Any, place: Place, above: FieldView | None, name: str, depth: int) -> Any:
+        """`above`: the view of the nearest field above that a path names. Below one that is masked nothing shows but
+        what a path of its own names."""
+        self._count(depth)
+        default = self.window.view.default
+        view = place.view or above
+        if place.view is not None and place.view.label is not None:
+            self.labels.add(place.view.label)
+        mask = (view or default).mask
+        if isinstance(value, dict | list) and (place.further or (mask is None and view is None)):
+            within = self._within(value, place, view, name, depth)
+            if within or above is view is None or mask is None:
+                return within
+        if mask is None:
+            return value if view is not None else self._plainly(value, name)
+        if isinstance(mask, Hide) or (place.view is None and above is not None):
+            return _HIDDEN
+        return self.window.covers.value(mask, value)
+
+    def _within(
+        self, value: dict[str, Any] | list[Any], place: Place, view: FieldView | None, name: str, depth: int
+    ) -> dict[str, Any] | list[Any]:
+        if isinstance(value, list):
+            item_place = place.item()
+            items = (self.value(item, item_place, view, name, depth + 1) for item in value)
+            return [item for item in items if item is not _HIDDEN]
+        done: dict[str, Any] = {}
+        for member, item in value.items():
+            shown = self.value(item, place.member(member), view, member, depth + 1)
+            if shown is not _HIDDEN:
+                called = self.text(member, "")
+                while called in done:
+                    called += "_"
+                done[called] = shown
+        return done
+
+    def _plainly(self, value: Any, name: str) -> Any:
+        """What comes raw by default alone, and is no object or array."""
+        if not self.window.view.scanned:
+            return value
+        if isinstance(value, str):
+            return self.text(value, name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        digits = digits_of(value)
+        seen = () if digits is None else sightings(self.window.find, digits, name)
+        self.labels.update(labels_in(seen))
+        masks = [mask for label in labels_in(seen) if (mask := self.window.covers.found(label).mask) is not None]
+        return self.window.covers.value(masks[0], value) if masks else value
+
+    def text(self, text: str, name: str) -> str:
+        seen = sightings(self.window.find, text, name)
+        if not seen:
+            return text
+        self.labels.update(labels_in(seen))
+        covers = self.window.covers
+        return covered(text, [each for each in seen if not covers.shows(each)], covers.text)
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return {self.text(name, ""): self.text(value, name) for name, value in headers.items()}
+
+    def event(self, event: Event) -> Event:
+        """Attributes come through, but for what is seen in them. Extensions are the sender's own: fields like any other
+        that no path names."""
+        said: dict[str, Any] = {
+            name: self.text(value, name) if isinstance(value, str) else value
+            for name, value in event.attributes().items()
+        }
+        mask = self.window.view.default.mask
+        extensions = {
+            name: said.pop(name) if mask is None else self.window.covers.value(mask, said.pop(name))
+            for name in event.extensions
+        }
+        return replace(event, extensions={} if isinstance(mask, Hide) else extensions, **said)
+
+    def _count(self, depth: int) -> None:
+        self.values += 1
+        if depth > MAX_DEPTH:
+            raise CannotShow(Withheld.TOO_DEEP)
+        if self.values > MAX_VALUES:
+            raise CannotShow(Withheld.TOO_MANY_VALUES)
+
+
+def _essence(content_type: str | None) -> str | None:
+    return None if content_type is None else content_type.partition(";")[0].strip().lower() or None
+
+
+def _as_it_is(body: bytes, kind: str | None) -> Payload:
+    if kind is None or is_json(kind):
+        with suppress(CannotShow):
+            return Payload(form=Form.JSON, value=_json(body), content_type=kind or JSON_TYPE)
+    with suppress(CannotShow):
+        return Payload(form=Form.TEXT, value=_text(body), content_type=kind or TEXT_TYPE)
+    return Payload(form=Form.BINARY, value=body, content_type=kind or BINARY_TYPE)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise CannotShow(Withheld.NOT_JSON) from None
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise CannotShow(Withheld.NOT_TEXT) from None

@@ -1,0 +1,71 @@
+"""What detectors see in one value of a message, with the name it goes by as context: nine digits that are called `ssn`
+are somebody's. The name is the sender's choice, so it adds to what is seen and never takes from it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.masking.detectors.found import Found
+
+LEAST_DIGITS = 7
+"""Shorter numbers are nobody's card, account or telephone."""
+_MOST_DIGITS = 40
+
+
+class Find(Protocol):
+    """Entities in a text, sorted, not overlapping, in linear time (app.masking.detectors)."""
+
+    def __call__(self, text: str, field_name: str = "", /) -> Sequence[Found]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """Where in the text; `labels`: more than one where readings differ."""
+
+    labels: tuple[str, ...]
+    start: int
+    end: int
+
+
+def sightings(find: Find, text: str, name: str = "") -> tuple[Sighting, ...]:
+    """Sorted, not overlapping."""
+    found = [(each.start, each.end, each.label) for each in find(text)]
+    if name:
+        found += [(each.start, each.end, each.label) for each in find(text, name)]
+    return _merged(sorted(found))
+
+
+def digits_of(number: int | float) -> str | None:
+    """How a number reads that may be somebody's; None: it is too short, or no whole number."""
+    if isinstance(number, float):
+        if not number.is_integer():
+            return None
+        number = int(number)
+    number = abs(number)
+    return str(number) if 10 ** (LEAST_DIGITS - 1) <= number < 10**_MOST_DIGITS else None
+
+
+def labels_in(seen: Iterable[Sighting]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(label for each in seen for label in each.labels))
+
+
+def covered(text: str, seen: Sequence[Sighting], cover: Callable[[Sighting, str], str]) -> str:
+    """The text with `cover` of every sighting in its place."""
+    pieces: list[str] = []
+    done = 0
+    for each in seen:
+        pieces += (text[done : each.start], cover(each, text[each.start : each.end]))
+        done = each.end
+    return "".join((*pieces, text[done:]))
+
+
+def _merged(found: list[tuple[int, int, str]]) -> tuple[Sighting, ...]:
+    merged: list[Sighting] = []
+    for start, end, label in found:
+        last = merged[-1] if merged else None
+        if last is None or start >= last.end:
+            merged.append(Sighting(labels=(label,), start=start, end=end))
+        else:
+            labels = last.labels if label in last.labels else (*last.labels, label)
+            merged[-1] = Sighting(labels=labels, start=last.start, end=max(last.end, end))
+    return tuple(merged)
