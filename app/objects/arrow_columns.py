@@ -1,0 +1,281 @@
+"""Columns of Parquet and Arrow under masks, nested ones by path. A mask keeps the type of its column or gives null.
+
+Everything that comes out is built anew: nothing lies under a null, no dictionary holds a value that no row has, no
+metadata comes along.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from app.masking.masks import Constant, Hide, Mask, Null, Pseudonym, Redact
+from app.masking.values import Kind, Redactor, ValueMask, masker
+from app.objects.column_names import ColumnViews
+from app.objects.refusal import ContentFault, ContentRefused
+from app.policy.content import FieldView
+
+_RAW = FieldView()
+_NOTHING = FieldView(mask=Null())
+_GONE = FieldView(mask=Hide())
+ArrayMask = Callable[[pa.Array], pa.Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """`type`: of what comes. `labels`: of what is masked in it. `render` takes an array of the type that is read; with
+    `blind`, all that it takes of it is its length."""
+
+    name: str
+    type: pa.DataType
+    labels: frozenset[str]
+    render: ArrayMask
+    blind: bool = False
+
+
+class Columns:
+    """`read`: positions of the columns that have to be read; `schema`: of what comes."""
+
+    def __init__(
+        self, schema: pa.Schema, views: ColumnViews, default: FieldView, keys: Mapping[str, bytes], redact: Redactor
+    ) -> None:
+        """Raises ContentRefused for a type that can neither be masked nor copied safely."""
+        self._views = views
+        self._default = default
+        self._keys = keys
+        self._redact = redact
+        columns = [self._column(field.name, field.name, field.type, default) for field in schema]
+        self._shown = [(at, column) for at, column in enumerate(columns) if column is not None]
+        # One column at least is read, for the number of rows.
+        self.read = [at for at, column in self._shown if not column.blind] or list(range(len(schema)))[:1]
+        self._at = {place: number for number, place in enumerate(self.read)}
+        self.labels = tuple(sorted(frozenset[str]().union(*(column.labels for _, column in self._shown))))
+        self.schema = pa.schema([pa.field(column.name, column.type) for _, column in self._shown])
+
+    def render(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """`batch` holds the columns of `read`, in that order."""
+        arrays = [column.render(batch.column(self._at.get(at, 0))) for at, column in self._shown]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _column(self, name: str, path: str, kind: pa.DataType, inherited: FieldView) -> Column | None:
+        """None: it is left out."""
+        named = self._views.of(path)
+        view = inherited if named is None else named
+        inner = inherited
+        if named is not None:
+            inner = _RAW if named.mask is None else _GONE if isinstance(named.mask, Hide) else _NOTHING
+        plain = _plain(kind)
+        opens = pa.types.is_nested(plain) and (view.mask is None or self._views.goes_on(path))
+        if opens:
+            return self._nested(name, path, plain, inner)
+        if isinstance(view.mask, Hide):
+            return None
+        return self._leaf(name, plain, view)
+
+    def _leaf(self, name: str, kind: pa.DataType, view: FieldView) -> Column:
+        if view.mask is None:
+            return Column(name=name, type=kind, labels=frozenset(), render=lambda array: copied(_decoded(array, kind)))
+        render, blind = self._mask(view.mask, kind)
+        labels = frozenset((view.label,)) if view.label else frozenset[str]()
+        return Column(name=name, type=kind, labels=labels, render=render, blind=blind)
+
+    def _mask(self, mask: Mask, kind: pa.DataType) -> tuple[ArrayMask, bool]:
+        column_kind = _kind(kind)
+        if isinstance(mask, Null | Hide) or column_kind is Kind.OTHER:
+            return lambda array: pa.nulls(len(array), kind), True
+        each = masker(mask, self._keys, self._redact, column_kind)
+        if isinstance(mask, Constant):
+            constant = _of_type([each(None)], kind)
+            return lambda array: pa.repeat(constant[0], len(array)), True
+        often = isinstance(mask, Pseudonym | Redact)
+        return lambda array: _masked(each, _decoded(array, kind), kind, often), False
+
+    def _nested(self, name: str, path: str, kind: pa.DataType, inner: FieldView) -> Column | None:
+        if pa.types.is_struct(kind):
+            return self._struct(name, path, kind, inner)
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+            items = self._column("item", f"{path}[]", kind.value_type, inner)
+            if items is None:
+                return None
+            of_items = items
+            listed = pa.large_list(items.type) if pa.types.is_large_list(kind) else pa.list_(items.type)
+            return Column(
+                name=name,
+                type=listed,
+                labels=items.labels,
+                render=lambda array: _list(_decoded(array, kind), of_items, listed),
+            )
+        if pa.types.is_map(kind):
+            return self._map(name, path, kind, inner)
+        raise _unknown_type()
+
+    def _struct(self, name: str, path: str, kind: pa.DataType, inner: FieldView) -> Column | None:
+        fields = [self._column(one.name, f"{path}.{one.name}", one.type, inner) for one in kind]
+        shown = [(at, one) for at, one in enumerate(fields) if one is not None]
+        if not shown:
+            return None
+        struct = pa.struct([pa.field(one.name, one.type) for _, one in shown])
+
+        def render(array: pa.Array) -> pa.Array:
+            array = _decoded(array, kind)
+            # Flattening puts null where the struct itself is null.
+            children = array.flatten()
+            return pa.StructArray.from_arrays(
+                [one.render(children[at]) for at, one in shown], fields=list(struct), mask=pc.is_null(array)
+            )
+
+        return Column(
+            name=name, type=struct, labels=frozenset().union(*(one.labels for _, one in shown)), render=render
+        )
+
+    def _map(self, name: str, path: str, kind: pa.DataType, inner: FieldView) -> Column | None:
+        """Comes whole or as null: its keys are values, and a map without keys is none."""
+        keys = self._column("key", f"{path}.key", kind.key_type, inner)
+        items = self._column("value", f"{path}.value", kind.item_type, inner)
+        if keys is None or items is None:
+            return None
+        key_view = self._views.of(f"{path}.key") or inner
+        if key_view.mask is not None:
+            return Column(
+                name=name, type=kind, labels=keys.labels | items.labels, render=lambda array: pa.nulls(len(array), kind)
+            )
+        plain = pa.map_(keys.type, items.type)
+        return Column(name=name, type=plain, labels=items.labels, render=lambda array: _map(array, keys, items, plain))
+
+
+def _unknown_type() -> ContentRefused:
+    return ContentRefused(
+        ContentFault.UNKNOWN_TYPE, "A column has a type that is not rendered under masks. Store it as a plain type."
+    )
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """What the same values have as their type without encodings and names of applications."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(kind.storage_type)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return _plain(kind.value_type)
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_list_view(kind):
+        return pa.list_(kind.value_type)
+    if pa.types.is_large_list_view(kind):
+        return pa.large_list(kind.value_type)
+    if pa.types.is_union(kind):
+        raise _unknown_type()
+    return kind
+
+
+def _decoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The array without its encoding."""
+    while True:
+        if isinstance(array, pa.ExtensionArray):
+            array = array.storage
+        elif isinstance(array, pa.DictionaryArray):
+            array = array.dictionary_decode()
+        elif isinstance(array, pa.RunEndEncodedArray):
+            array = pc.run_end_decode(array)
+        else:
+            return array if array.type == kind or pa.types.is_nested(kind) else array.cast(kind)
+
+
+def copied(array: pa.Array) -> pa.Array:
+    """Nothing lies under a null, nothing before and behind the values: a copy by position writes zeros there."""
+    return array.take(pa.arange(0, len(array)))
+
+
+def _list(array: pa.Array, items: Column, kind: pa.DataType) -> pa.Array:
+    lengths = pc.fill_null(pc.list_value_length(array), 0)
+    large = pa.types.is_large_list(kind)
+    offset_type = pa.int64() if large else pa.int32()
+    ends = pc.cumulative_sum(lengths.cast(offset_type))
+    offsets = pa.concat_arrays([pa.array([0], offset_type), ends])
+    values = items.render(array.flatten())
+    made = pa.LargeListArray if large else pa.ListArray
+    return made.from_arrays(offsets, values, type=kind, mask=pc.is_null(array))
+
+
+def _map(array: pa.Array, keys: Column, items: Column, kind: pa.DataType) -> pa.Array:
+    # The copy leaves out what lies under a null.
+    array = copied(array)
+    return pa.MapArray.from_arrays(
+        array.offsets, keys.render(array.keys), items.render(array.items), type=kind, mask=pc.is_null(array)
+    )
+
+
+def _masked(each: ValueMask, array: pa.Array, kind: pa.DataType, often: bool) -> pa.Array:
+    """`often`: the mask costs more than looking up a value that came before."""
+    values = _values(array)
+    if often:
+        distinct = dict.fromkeys(values)
+        if 2 * len(distinct) <= len(values):
+            known = {value: each(value) for value in distinct}
+            return _of_type([known[value] for value in values], kind)
+    return _of_type([each(value) for value in values], kind)
+
+
+def _values(array: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
+        # Python's times hold no finer part, and masks none that is finer than a day.
+        array = pc.floor_temporal(array, unit="microsecond").cast(pa.timestamp("us", array.type.tz))
+    try:
+        return array.to_pylist()  # type: ignore[no-any-return]
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in array]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        # Beyond Python's calendar, where no mask has a meaning.
+        return None
+
+
+def _of_type(values: list[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, pa.ArrowNotImplementedError):
+        return pa.array([_fitting(value, kind) for value in values], kind)
+
+
+def _fitting(value: Any, kind: pa.DataType) -> Any:
+    try:
+        pa.scalar(value, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, pa.ArrowNotImplementedError):
+        return None
+    return value
+
+
+def _kind(kind: pa.DataType) -> Kind:
+    for is_one, found in _KINDS:
+        if is_one(kind):
+            return found
+    if pa.types.is_timestamp(kind):
+        return Kind.TIMESTAMP if kind.tz is None else Kind.ZONED
+    return Kind.OTHER
+
+
+_KINDS: tuple[tuple[Callable[[pa.DataType], bool], Kind], ...] = (
+    (pa.types.is_string, Kind.TEXT),
+    (pa.types.is_large_string, Kind.TEXT),
+    (pa.types.is_boolean, Kind.BOOLEAN),
+    (pa.types.is_int8, Kind.SMALLINT),
+    (pa.types.is_uint8, Kind.SMALLINT),
+    (pa.types.is_int16, Kind.SMALLINT),
+    (pa.types.is_uint16, Kind.INTEGER),
+    (pa.types.is_int32, Kind.INTEGER),
+    (pa.types.is_uint32, Kind.BIGINT),
+    (pa.types.is_int64, Kind.BIGINT),
+    (pa.types.is_uint64, Kind.BIGINT),
+    (pa.types.is_floating, Kind.FLOAT),
+    (pa.types.is_decimal, Kind.NUMERIC),
+    (pa.types.is_date, Kind.DATE),
+    (pa.types.is_binary, Kind.BINARY),
+    (pa.types.is_large_binary, Kind.BINARY),
+    (pa.types.is_fixed_size_binary, Kind.BINARY),
+)

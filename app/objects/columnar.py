@@ -1,0 +1,184 @@
+"""Parquet and Arrow under masks, a batch of rows at a time, written anew by rules that only what shows decides."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from app.masking.values import Redactor
+from app.objects.arrow_columns import Columns, copied
+from app.objects.column_names import ColumnViews
+from app.objects.formats import ContentFormat, FormatKind
+from app.objects.plan import RenderLimits, RenderPlan
+from app.objects.refusal import ContentFault, ContentRefused
+from app.objects.sink import Sink
+from app.objects.unwrapping import bomb
+
+_GROUP_ROWS = 65_536
+_GROUP_CELLS = 1 << 20
+_LEAST_GROUP_ROWS = 1_024
+_READ_BYTES = 8 << 20
+_BUFFER_BYTES = 1 << 16
+_FOOTER_BYTES = 64 << 20
+_FOOTER_PARTS = 1 << 20
+_ARROW_FILE_MAGIC = b"ARROW1"
+
+
+def render_columnar(raw: BinaryIO, sink: Sink, plan: RenderPlan, redact: Redactor) -> tuple[int, tuple[str, ...]]:
+    """The number of rows and the labels that are masked. Raises ContentRefused."""
+    views = ColumnViews(plan.view.columns)
+    try:
+        content = _parquet(raw, plan.limits) if plan.format.kind is FormatKind.PARQUET else _arrow(raw, plan.limits)
+        columns = Columns(content.schema, views, plan.view.default, plan.keys, redact)
+        rows = _write(content, columns, sink, plan)
+    except pa.ArrowMemoryError:
+        raise
+    except (pa.ArrowException, OSError, EOFError) as broken:
+        name = plan.format.kind.value.capitalize()
+        raise ContentRefused(
+            ContentFault.UNDECODABLE,
+            f"The content is not whole, unencrypted {name} that can be read. Write and store it again.",
+        ) from broken
+    return rows, columns.labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """`batches`: (columns to read) -> batches that hold these columns alone, in their order."""
+
+    schema: pa.Schema
+    batches: Callable[[list[int]], Iterator[pa.RecordBatch]]
+
+
+def _parquet(raw: BinaryIO, limits: RenderLimits) -> _Content:
+    file = pq.ParquetFile(
+        raw,
+        buffer_size=_BUFFER_BYTES,
+        pre_buffer=False,
+        thrift_string_size_limit=_FOOTER_BYTES,
+        thrift_container_size_limit=_FOOTER_PARTS,
+        arrow_extensions_enabled=False,
+    )
+    metadata = file.metadata
+    schema = file.schema_arrow
+    leaves = [_leaves(field.type) for field in schema]
+    if sum(leaves) != metadata.num_columns:
+        raise pa.ArrowInvalid("columns disagree")
+    _check_columns(metadata.num_columns, limits)
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    if metadata.num_rows < 0 or sum(group.num_rows for group in groups) != metadata.num_rows:
+        raise pa.ArrowInvalid("row counts disagree")
+    expanded = sum(max(group.total_byte_size, 0) for group in groups)
+    if expanded > limits.max_expanded_bytes:
+        raise bomb()
+    # What the file says of its size only spares memory; it decides nothing that shows.
+    batch_rows = max(min(_READ_BYTES * metadata.num_rows // max(expanded, 1), _GROUP_ROWS), 1)
+
+    def batches(at: list[int]) -> Iterator[pa.RecordBatch]:
+        first = [sum(leaves[:place]) for place in at]
+        indices = [start + leaf for start, place in zip(first, at, strict=True) for leaf in range(leaves[place])]
+        yield from file.reader.iter_batches(
+            batch_size=batch_rows,
+            row_groups=list(range(metadata.num_row_groups)),
+            column_indices=indices,
+            use_threads=False,
+        )
+
+    return _Content(schema=schema, batches=batches)
+
+
+def _leaves(kind: pa.DataType) -> int:
+    return sum(_leaves(field.type) for field in _children(kind)) or 1
+
+
+def _children(kind: pa.DataType) -> list[pa.Field]:
+    return [kind.field(at) for at in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+
+
+def _arrow(raw: BinaryIO, limits: RenderLimits) -> _Content:
+    is_file = raw.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC
+    raw.seek(0)
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    reader = pa.ipc.open_file(raw, options=options) if is_file else pa.ipc.open_stream(raw, options=options)
+    _check_columns(sum(_leaves(field.type) for field in reader.schema), limits)
+
+    def batches(at: list[int]) -> Iterator[pa.RecordBatch]:
+        for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:
+            # Offsets that point elsewhere would show memory of this process.
+            batch.validate(full=True)
+            for start in range(0, batch.num_rows, _GROUP_ROWS):
+                yield batch.select(at).slice(start, _GROUP_ROWS)
+
+    return _Content(schema=reader.schema, batches=batches)
+
+
+def _check_columns(count: int, limits: RenderLimits) -> None:
+    if count > limits.max_columns:
+        raise ContentRefused(
+            ContentFault.TOO_LARGE, f"More than {limits.max_columns:,} columns are not rendered. Split the table."
+        )
+
+
+def _write(content: _Content, columns: Columns, sink: Sink, plan: RenderPlan) -> int:
+    cells = max(sum(_leaves(field.type) for field in columns.schema), 1)
+    group_rows = max(min(_GROUP_ROWS, _GROUP_CELLS // cells), _LEAST_GROUP_ROWS)
+    rows = read_bytes = 0
+    with _writer(columns.schema, sink, plan.format) as writer:
+        pending: list[pa.RecordBatch] = []
+        waiting = 0
+        for batch in content.batches(columns.read):
+            read_bytes += batch.nbytes
+            if read_bytes > plan.limits.max_expanded_bytes:
+                raise bomb()
+            pending.append(columns.render(batch))
+            rows += batch.num_rows
+            waiting += batch.num_rows
+            while waiting >= group_rows:
+                group, pending = _first(pending, group_rows, columns.schema)
+                waiting -= group_rows
+                writer.write(group)
+        if waiting:
+            writer.write(_first(pending, waiting, columns.schema)[0])
+    return rows
+
+
+def _first(pending: list[pa.RecordBatch], rows: int, schema: pa.Schema) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
+    """Exactly this many rows as one batch, and the others: how the content was cut does not show."""
+    table = pa.Table.from_batches(pending, schema)
+    batch = pa.RecordBatch.from_arrays([_whole(column) for column in table.slice(0, rows).columns], schema=schema)
+    rest = table.slice(rows)
+    return batch, rest.to_batches() if rest.num_rows else []
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return copied(pa.concat_arrays(column.chunks))
+
+
+@contextmanager
+def _writer(schema: pa.Schema, sink: Sink, target: ContentFormat) -> Iterator[Any]:
+    if target.kind is FormatKind.ARROW:
+        options = pa.ipc.IpcWriteOptions(compression=None, use_threads=False)
+        make = pa.ipc.new_stream if target.streamed else pa.ipc.new_file
+        with make(pa.PythonFile(sink, "w"), schema, options=options) as writer:
+            yield _Groups(writer.write_batch)
+        return
+    with pq.ParquetWriter(
+        pa.PythonFile(sink, "w"),
+        schema,
+        version="2.6",
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=True,
+        write_statistics=False,
+        store_schema=False,
+    ) as writer:
+        yield _Groups(lambda batch: writer.write_batch(batch, row_group_size=batch.num_rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    write: Callable[[pa.RecordBatch], None]

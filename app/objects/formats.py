@@ -1,0 +1,143 @@
+"""What format an object has, from its key and its content type; when they disagree or say nothing, none is known.
+
+What is not known cannot be masked, so a wrong guess must not happen: nothing is concluded from the bytes.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FormatKind(StrEnum):
+    CSV = "csv"
+    TSV = "tsv"
+    JSON = "json"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+    TEXT = "text"
+
+
+class Wrapping(StrEnum):
+    """One layer of compression around the whole object."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentFormat:
+    """`streamed`: of Arrow, that it comes in the streaming format instead of the file format."""
+
+    kind: FormatKind
+    wrapping: Wrapping = Wrapping.NONE
+    streamed: bool = False
+
+    @property
+    def content_type(self) -> str:
+        """Of a masked rendering."""
+        inside = _ARROW_STREAM if self.streamed else _SERVED_TYPE[self.kind]
+        return _WRAPPED_TYPE.get(self.wrapping, inside)
+
+    @property
+    def seekable(self) -> bool:
+        """The rendering starts at the end of the content, so that it has to be there as a whole."""
+        return self.kind in (FormatKind.PARQUET, FormatKind.ARROW)
+
+
+_ARROW_STREAM = "application/vnd.apache.arrow.stream"
+_ENDINGS = {
+    "csv": FormatKind.CSV,
+    "tsv": FormatKind.TSV,
+    "tab": FormatKind.TSV,
+    "json": FormatKind.JSON,
+    "ndjson": FormatKind.NDJSON,
+    "jsonl": FormatKind.NDJSON,
+    "parquet": FormatKind.PARQUET,
+    "arrow": FormatKind.ARROW,
+    "arrows": FormatKind.ARROW,
+    "feather": FormatKind.ARROW,
+    "txt": FormatKind.TEXT,
+    "text": FormatKind.TEXT,
+    "log": FormatKind.TEXT,
+    "md": FormatKind.TEXT,
+}
+_WRAPPING_ENDINGS = {"gz": Wrapping.GZIP, "gzip": Wrapping.GZIP, "zst": Wrapping.ZSTD, "zstd": Wrapping.ZSTD}
+_TYPES = {
+    "text/csv": FormatKind.CSV,
+    "application/csv": FormatKind.CSV,
+    "text/tab-separated-values": FormatKind.TSV,
+    "application/json": FormatKind.JSON,
+    "application/x-ndjson": FormatKind.NDJSON,
+    "application/ndjson": FormatKind.NDJSON,
+    "application/jsonl": FormatKind.NDJSON,
+    "application/x-jsonlines": FormatKind.NDJSON,
+    "application/vnd.apache.parquet": FormatKind.PARQUET,
+    "application/x-parquet": FormatKind.PARQUET,
+    "application/vnd.apache.arrow.file": FormatKind.ARROW,
+    _ARROW_STREAM: FormatKind.ARROW,
+    "text/plain": FormatKind.TEXT,
+    "text/markdown": FormatKind.TEXT,
+}
+_WRAPPING_TYPES = {
+    "application/gzip": Wrapping.GZIP,
+    "application/x-gzip": Wrapping.GZIP,
+    "application/zstd": Wrapping.ZSTD,
+}
+_SILENT_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+"""What stores say when nobody told them."""
+_PLAIN = frozenset({FormatKind.CSV, FormatKind.TSV, FormatKind.JSON, FormatKind.NDJSON})
+"""Are plain text as well: "text/plain" does not contradict their endings."""
+_SERVED_TYPE = {
+    FormatKind.CSV: "text/csv; charset=utf-8",
+    FormatKind.TSV: "text/tab-separated-values; charset=utf-8",
+    FormatKind.JSON: "application/json",
+    FormatKind.NDJSON: "application/x-ndjson",
+    FormatKind.PARQUET: "application/vnd.apache.parquet",
+    FormatKind.ARROW: "application/vnd.apache.arrow.file",
+    FormatKind.TEXT: "text/plain; charset=utf-8",
+}
+_WRAPPED_TYPE = {Wrapping.GZIP: "application/gzip", Wrapping.ZSTD: "application/zstd"}
+
+
+def format_of(key: str, content_type: str | None, declared: str | None) -> ContentFormat | None:
+    """The format of the object, None when it is not known for sure.
+
+    `declared` (by the data file) decides the kind alone; a word that names no kind is None. The wrapping is said by the
+    key's ending or the content type. A content type may describe what is inside the wrapping.
+    """
+    ending, wrapping = _by_key(key)
+    kind = None if ending is None else _ENDINGS.get(ending)
+    bare = (content_type or "").partition(";")[0].strip().lower()
+    if (by_type := _WRAPPING_TYPES.get(bare)) not in (None, wrapping):
+        if wrapping is not Wrapping.NONE or (kind is not None and declared is None):
+            return None
+        wrapping = by_type or wrapping
+    if declared is not None:
+        kind = FormatKind(declared) if declared in _KINDS else None
+    elif bare in _TYPES:
+        kind = _agreed(kind, _TYPES[bare])
+    elif bare not in _SILENT_TYPES and bare not in _WRAPPING_TYPES:
+        return None
+    if kind is None:
+        return None
+    streamed = kind is FormatKind.ARROW and (ending == "arrows" or bare == _ARROW_STREAM)
+    return ContentFormat(kind=kind, wrapping=wrapping, streamed=streamed)
+
+
+_KINDS = frozenset(FormatKind)
+
+
+def _agreed(ending: FormatKind | None, by_type: FormatKind) -> FormatKind | None:
+    if ending is None or ending is by_type:
+        return by_type
+    return ending if by_type is FormatKind.TEXT and ending in _PLAIN else None
+
+
+def _by_key(key: str) -> tuple[str | None, Wrapping]:
+    """The ending that says what is inside, in lower case, and the wrapping. A name that is only an ending has none."""
+    name, _, ending = key.rpartition("/")[2].lower().rpartition(".")
+    wrapping = _WRAPPING_ENDINGS.get(ending, Wrapping.NONE) if name else Wrapping.NONE
+    if wrapping is not Wrapping.NONE:
+        name, _, ending = name.rpartition(".")
+    return (ending if name else None), wrapping

@@ -1,0 +1,77 @@
+"""The masked rendering of one object: from the bytes of a source to the bytes of a sink, in constant memory.
+
+Pure but for the files it is given. Nothing that is masked shows in the output, its size included: two objects that
+differ only in masked fields render to the same bytes.
+"""
+
+from typing import BinaryIO
+
+from app.objects.formats import FormatKind, Wrapping
+from app.objects.plan import Rendered, RenderPlan
+from app.objects.redacting import covering, find_lately
+from app.objects.sink import Sink
+from app.objects.unwrapping import Source, unwrapped
+
+
+def render(plan: RenderPlan, source: BinaryIO, sink: BinaryIO, scratch: BinaryIO | None = None) -> Rendered:
+    """`scratch`: an empty file that can be read and written, for formats that are read from their end while they are
+    compressed; `source` must be seekable for the others of these (ContentFormat.seekable).
+
+    Raises ContentRefused, before which part of the output may have been written.
+    """
+    if plan.view.raw:
+        raise ValueError("raw content is not rendered")
+    out = Sink(sink, plan.format.wrapping, plan.limits.max_output_bytes)
+    rows, labels = _rendered(plan, source, out, scratch)
+    out.close()
+    return Rendered(rows=rows, labels_masked=labels, bytes_out=out.count, sha256=out.hexdigest())
+
+
+def _rendered(
+    plan: RenderPlan, raw: BinaryIO, out: Sink, scratch: BinaryIO | None
+) -> tuple[int | None, tuple[str, ...]]:
+    # Each format's libraries are loaded when it is asked for: a process that starts has to be quick.
+    kind = plan.format.kind
+    cover = covering(plan.view, plan.keys)
+    redact = cover.redactor(find_lately)
+    match kind:
+        case FormatKind.TEXT:
+            from app.objects.text import render_text
+
+            return None, render_text(_source(plan, raw), out, cover, find_lately)
+        case FormatKind.JSON | FormatKind.NDJSON:
+            from app.objects.json_document import render_json
+            from app.objects.json_places import JsonPlaces
+            from app.objects.ndjson import render_ndjson
+
+            places = JsonPlaces(plan.view, plan.keys, redact)
+            rows = None
+            if kind is FormatKind.JSON:
+                render_json(_source(plan, raw), out, places, plan.limits)
+            else:
+                rows = render_ndjson(_source(plan, raw), out, places, plan.limits)
+            return rows, places.labels_met()
+        case FormatKind.CSV | FormatKind.TSV:
+            from app.objects.csv_rendering import render_csv
+
+            return render_csv(_source(plan, raw), out, plan, redact)
+        case FormatKind.PARQUET | FormatKind.ARROW:
+            from app.objects.columnar import render_columnar
+
+            if plan.format.wrapping is not Wrapping.NONE:
+                raw = _expanded(plan, raw, scratch)
+            return render_columnar(raw, out, plan, redact)
+
+
+def _source(plan: RenderPlan, raw: BinaryIO) -> Source:
+    return unwrapped(raw, plan.format.wrapping, plan.limits)
+
+
+def _expanded(plan: RenderPlan, raw: BinaryIO, scratch: BinaryIO | None) -> BinaryIO:
+    if scratch is None:
+        raise ValueError("compressed content that is read from its end needs a scratch file")
+    source = _source(plan, raw)
+    while chunk := source.read(1 << 18):
+        scratch.write(chunk)
+    scratch.seek(0)
+    return scratch
