@@ -3,6 +3,8 @@
 from connectors.conformance.harness import SqlHarness
 from connectors.conformance.message_harness import MessageHarness
 from connectors.conformance.messages import MessageConformance
+from connectors.conformance.object_harness import ObjectHarness
+from connectors.conformance.objects import ObjectConformance
 from connectors.conformance.sql import SqlConformance
 from connectors.conformance.write_harness import WriteHarness
 from connectors.conformance.writes import WriteConformance
@@ -10,6 +12,8 @@ from connectors.conformance.writes import WriteConformance
 __all__ = [
     "MessageConformance",
     "MessageHarness",
+    "ObjectConformance",
+    "ObjectHarness",
     "SqlConformance",
     "SqlHarness",
     "WriteConformance",
