@@ -1,0 +1,89 @@
+"""What a recogniser reads: folded text, the name of the field it stood in, and words close to a place."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import re2
+
+from app.masking.detectors.folding import LETTER, Folded, folded_word
+
+_BEFORE = 48
+_AFTER = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place in the folded bytes that an entity fills, end exclusive."""
+
+    entity: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One text, folded. `field` is the folded name of the column or path the text stood in, or empty."""
+
+    data: bytes
+    folded: Folded
+    text: str
+    """As it was written: words of scripts that folding loses are looked for here."""
+    field: bytes = b""
+
+    def around(self, start: int, end: int, before: int = _BEFORE, after: int = _AFTER) -> bytes:
+        """The field's name and the bytes on both sides of a span, without the span."""
+        return b"%s %s \x00%s" % (self.field, self.data[max(0, start - before) : start], self.data[end : end + after])
+
+
+Recogniser = Callable[[Page], Iterable[Candidate]]
+
+
+def pattern(text: bytes) -> Any:
+    """A compiled pattern over folded bytes. RE2 reads them as Latin-1: one byte is one character."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    return re2.compile(text, options)
+
+
+LETTERS = b"A-Za-z" + bytes([LETTER])
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words that support, or refute, what stands beside them; in any language, told once in plain spelling.
+
+    A word in Latin script counts where it begins a word (`tel` in `Tel:`), one in another script wherever it is.
+    """
+
+    latin: Any
+    foreign: tuple[str, ...]
+
+    @classmethod
+    def of(cls, words: str) -> "Words":
+        spelt = words.split()
+        folded = {folded_word(word) for word in spelt}
+        latin = sorted(word for word in folded if word.isascii())
+        foreign = tuple(word for word in spelt if not folded_word(word).isascii())
+        return cls(pattern(rb"(?i)(?:^|[^A-Za-z])(?:" + b"|".join(map(_quoted, latin)) + b")"), foreign)
+
+    def near(self, page: Page, start: int, end: int, before: int = _BEFORE, after: int = _AFTER) -> bool:
+        if self.latin.search(page.around(start, end, before, after)):
+            return True
+        if not self.foreign or page.text.isascii():
+            return False
+        places = page.folded
+        beside = page.text[places.start_of(max(0, start - before)) : places.end_of(end + after)]
+        return any(word in beside for word in self.foreign)
+
+
+def _quoted(word: bytes) -> bytes:
+    """`_` in a word of ours: a space, `-`, `_`, or nothing."""
+    return b"[ _-]?".join(re2.escape(part) for part in word.split(b"_"))
+
+
+def spans(compiled: Any, data: bytes) -> Iterator[tuple[int, int]]:
+    """Where a pattern without groups matches, left to right."""
+    for match in compiled.finditer(data):
+        yield match.span()

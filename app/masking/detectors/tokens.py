@@ -1,0 +1,80 @@
+"""Secrets that show what they are: tokens with a prefix, private keys in armour, passwords in URLs, storage keys."""
+
+from collections.abc import Iterator
+
+from app.masking.detectors.page import Candidate, Page, pattern
+from app.masking.detectors.placeholders import is_placeholder
+from app.masking.detectors.secret_forms import FORMS_BY_FIRST, LONGEST_TOKEN, PREFIXES, is_jwt
+
+_WORD = pattern(rb"[A-Za-z0-9]+")
+
+LONGEST_KEY = 16_384
+"""Bytes of the largest private key that is found whole: RSA with 16,384 bits has 13 KB."""
+_ARMOUR = pattern(rb"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
+_ARMOUR_END = pattern(rb"-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
+_ARMOUR_BODY = pattern(rb"[A-Za-z0-9+/=\s\\,:\"'|>.()]*")
+_SSH_HEAD = b"b3BlbnNzaC1rZXktdjEA"
+
+_URLS = pattern(rb"[A-Za-z0-9+.\-]://[^\s/?#@:\"'<>]*:[^\s/?#@\"'<>]+@[A-Za-z0-9\[%{$]")
+_AZURE = pattern(rb"(?i)(?:accountkey|sharedaccesskey)=[A-Za-z0-9+/]{42,88}={0,2}")
+_SAS = pattern(rb"[?&]sig=[A-Za-z0-9%+/]{40,80}(?:%3D|=)?")
+
+
+def tokens(page: Page) -> Iterator[Candidate]:
+    """Every token whose form is known. What follows a token's longest form is no part of it."""
+    data = page.data
+    end_of_last = 0
+    for match in PREFIXES.finditer(data):
+        start = match.start() + (not data[match.start() : match.start() + 1].isalnum())
+        if start < end_of_last:
+            continue
+        limit = min(len(data), start + LONGEST_TOKEN)
+        for form in FORMS_BY_FIRST[data[start]]:
+            found = form.form.match(data, start, limit)
+            if found and (form.entity != "jwt" or is_jwt(data[start : found.end()])):
+                end_of_last = found.end()
+                yield Candidate(form.entity, start, end_of_last, form.score)
+                break
+        else:
+            # Nothing in a run without a boundary can be another token's beginning, so it is not read twice.
+            end_of_last = _WORD.match(data, start, limit).end()
+
+
+def private_keys(page: Page) -> Iterator[Candidate]:
+    """From BEGIN to END; where the END is missing, as far as the key's body goes."""
+    data = page.data
+    if b"PRIVATE KEY" in data:
+        end_of_last = 0
+        for match in _ARMOUR.finditer(data):
+            start = match.start()
+            if start < end_of_last:
+                continue
+            body = _ARMOUR_BODY.match(data, match.end(), min(len(data), match.end() + LONGEST_KEY))
+            closing = _ARMOUR_END.match(data, body.end())
+            end_of_last = closing.end() if closing else body.end()
+            yield Candidate("private_key", start, end_of_last, 0.99)
+    if _SSH_HEAD in data:
+        at = data.find(_SSH_HEAD)
+        while at >= 0:
+            body = _ARMOUR_BODY.match(data, at, min(len(data), at + LONGEST_KEY))
+            yield Candidate("private_key", at, body.end(), 0.9)
+            at = data.find(_SSH_HEAD, body.end())
+
+
+def embedded_passwords(page: Page) -> Iterator[Candidate]:
+    """`scheme://user:password@host`: the password alone; keys of storage accounts in connection strings."""
+    data = page.data
+    if b"://" in data:
+        for match in _URLS.finditer(data):
+            span = data[match.start() : match.end()]
+            start = match.start() + span.index(b":", span.index(b"://") + 3) + 1
+            end = match.end() - 2
+            if not is_placeholder(data[start:end]):
+                yield Candidate("url_password", start, end, 0.9)
+    if b"=" not in data:
+        return
+    for match in _AZURE.finditer(data):
+        yield Candidate("azure_key", match.start() + match.group().index(b"=") + 1, match.end(), 0.95)
+    if b"sig=" in data:
+        for match in _SAS.finditer(data):
+            yield Candidate("azure_key", match.start() + 5, match.end(), 0.8)
