@@ -10,6 +10,7 @@ from datetime import date, datetime
 from app.masking.masks import Constant, Generalise, Hide, Null, Partial, Pseudonym, Redact, Step
 from app.policy.decision import ColumnView
 from app.sql.postgres.quoting import identifier, string, type_name
+from app.sql.postgres.redaction import redacted
 from app.sql.statement import Bind, KeyBind
 
 BindOne = Callable[[Bind], int]
@@ -31,7 +32,7 @@ def masked(column: ColumnView, bind: BindOne) -> str:
     match column.mask:
         case None:
             return name
-        case Null() | Hide() | Redact():
+        case Null() | Hide():
             expression = None
         case Constant(value=value):
             expression = _constant(value, column)
@@ -41,6 +42,8 @@ def masked(column: ColumnView, bind: BindOne) -> str:
             expression = _generalised(name, mask, column)
         case Pseudonym() as mask:
             expression = _pseudonym(name, mask, column, bind)
+        case Redact():
+            expression = _as_text(redacted(f"({name})::text"), column) if column.type in TEXT_TYPES else None
     return expression if expression is not None else _null(column)
 
 
