@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.masking.detectors import Detectors
 from app.objects.formats import ContentFormat
 from app.policy.content import ContentView
 
@@ -28,6 +29,7 @@ class RenderPlan:
     format: ContentFormat
     view: ContentView
     keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    detectors: Detectors = field(default_factory=Detectors)
     limits: RenderLimits = field(default_factory=RenderLimits)
 
 

@@ -1,9 +1,8 @@
 """The masks of one caller over what detectors find in running text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.masking.detectors.found import Found
 from app.masking.masks import Mask
 from app.masking.redaction import Find, redactor
 from app.masking.values import Redactor, TextMask, text_masker
@@ -39,10 +38,3 @@ def _mask(field: FieldView, keys: Mapping[str, bytes]) -> TextMask | None:
 
 def _nothing_of(_: str) -> str:
     return ""
-
-
-def find_lately(text: str) -> Sequence[Found]:
-    """The detectors, taken when there is text to search: they are large, and most content has none."""
-    from app.masking.detectors import find
-
-    return find(text)

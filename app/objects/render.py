@@ -4,13 +4,14 @@ Pure but for the files it is given. Nothing that is masked shows in the output, 
 differ only in masked fields render to the same bytes.
 """
 
+import io
 from typing import BinaryIO
 
 from app.objects.formats import FormatKind, Wrapping
 from app.objects.plan import Rendered, RenderPlan
-from app.objects.redacting import covering, find_lately
+from app.objects.redacting import covering
 from app.objects.sink import Sink
-from app.objects.unwrapping import Source, unwrapped
+from app.objects.unwrapping import Source, too_large, unwrapped
 
 
 def render(plan: RenderPlan, source: BinaryIO, sink: BinaryIO, scratch: BinaryIO | None = None) -> Rendered:
@@ -33,12 +34,12 @@ def _rendered(
     # Each format's libraries are loaded when it is asked for: a process that starts has to be quick.
     kind = plan.format.kind
     cover = covering(plan.view, plan.keys)
-    redact = cover.redactor(find_lately)
+    redact = cover.redactor(plan.detectors.find)
     match kind:
         case FormatKind.TEXT:
             from app.objects.text import render_text
 
-            return None, render_text(_source(plan, raw), out, cover, find_lately)
+            return None, render_text(_source(plan, raw), out, cover, plan.detectors.find)
         case FormatKind.JSON | FormatKind.NDJSON:
             from app.objects.json_document import render_json
             from app.objects.json_places import JsonPlaces
@@ -58,13 +59,21 @@ def _rendered(
         case FormatKind.PARQUET | FormatKind.ARROW:
             from app.objects.columnar import render_columnar
 
-            if plan.format.wrapping is not Wrapping.NONE:
+            if plan.format.wrapping is Wrapping.NONE:
+                _check_size(raw, plan.limits.max_input_bytes)
+            else:
                 raw = _expanded(plan, raw, scratch)
             return render_columnar(raw, out, plan, redact)
 
 
 def _source(plan: RenderPlan, raw: BinaryIO) -> Source:
     return unwrapped(raw, plan.format.wrapping, plan.limits)
+
+
+def _check_size(raw: BinaryIO, max_bytes: int) -> None:
+    if raw.seek(0, io.SEEK_END) > max_bytes:
+        raise too_large(max_bytes)
+    raw.seek(0)
 
 
 def _expanded(plan: RenderPlan, raw: BinaryIO, scratch: BinaryIO | None) -> BinaryIO:

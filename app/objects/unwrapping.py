@@ -60,6 +60,14 @@ class Replayed:
         return self._first.read(size) or self._rest.read(size)
 
 
+def too_large(max_bytes: int) -> ContentRefused:
+    return ContentRefused(
+        ContentFault.TOO_LARGE,
+        f"Content above {max_bytes:,} bytes is not rendered under masks. Ask for an object that holds less, or split "
+        "this one.",
+    )
+
+
 class _Counted:
     def __init__(self, raw: BinaryIO, max_bytes: int) -> None:
         self._raw = raw
@@ -70,11 +78,7 @@ class _Counted:
         chunk = self._raw.read(size)
         self.count += len(chunk)
         if self.count > self._max_bytes:
-            raise ContentRefused(
-                ContentFault.TOO_LARGE,
-                f"Content above {self._max_bytes:,} bytes is not rendered under masks. Split the object into smaller "
-                "ones, or ask for an object that holds less.",
-            )
+            raise too_large(self._max_bytes)
         return chunk
 
 
