@@ -8,6 +8,8 @@ from typing import Any
 import structlog
 
 from app.gateway.connections import Broker, Bucket, Catalogs, Connection
+from app.masking.detectors import DEFAULT
+from app.masking.redaction import labels_only
 from app.policy.connections import ConnectionKind
 from app.serving import StartRefused
 from app.settings.connections import (
@@ -98,6 +100,7 @@ def _database(
             options=section.options,
             pool_max=section.pool_max,
             statement_timeout_s=section.statement_timeout_s,
+            redact=labels_only(DEFAULT.find),
         )
     )
     return Connection(
