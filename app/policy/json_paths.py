@@ -94,17 +94,17 @@ def specificity(steps: Steps) -> tuple[int, int, int]:
 
 
 def as_pattern(steps: Steps) -> str:
-    """As a resource pattern, one segment a step, so that what can meet and what lies within what is decided in one
-    place. Only for comparing paths with paths."""
+    """As a resource pattern, so that what can meet and what lies within what is decided in one place. Only for
+    comparing paths with paths: a step has a slash on either side, so that what `**` takes are whole steps."""
     return "".join(_segment(step) for step in steps)
 
 
 def _segment(step: Step) -> str:
     match step.kind:
         case StepKind.ANY:
-            return "/*"
+            return "/*/"
         case StepKind.ITEM:
-            return "/[]"
+            return "/[]/"
         case StepKind.NAME:
             name = _SPECIAL.sub(lambda found: f"%{ord(found[0]):02X}", step.name)
-            return f"{'**' if step.deep else ''}/{name}"
+            return f"{'**' if step.deep else ''}/{name}/"

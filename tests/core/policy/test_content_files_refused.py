@@ -86,7 +86,7 @@ def test_a_bad_data_file_of_objects_is_found(data: str, line: int, column: int, 
         ("topics:\n  a: {columns: {}}", 2, 7, "unknown key 'columns'"),
         ("topics:\n  a: {content: raw, default: deny}", 2, 21, "no effect"),
         ("topics:\n  a: {schema: string}", 2, 7, "dictionary"),
-        ("topics:\n  a: {schema: {type: objekt}}", 2, 7, "no JSON Schema"),
+        ("topics:\n  a: {schema: {type: thing}}", 2, 7, "no JSON Schema"),
         ("topics:\n  a:\n    schema:\n      $ref: https://example.com/a.json", 3, 5, "a reference"),
         ("topics:\n  a: {schema: {file: schemas/none.json}}", 2, 16, "no file"),
         ("topics:\n  a: {schema: {file: policy.csv}}", 2, 16, "no file"),
@@ -115,7 +115,7 @@ def test_a_schema_file_that_is_no_json_is_named_by_its_own_place() -> None:
 
 def test_a_schema_file_that_is_no_schema_is_named_where_it_is_used() -> None:
     data = "topics:\n  a: {schema: {file: schemas/a.json}}"
-    (found,) = broken(files_with(EVENTS, data, **{"schemas/a.json": '{"type": "objekt"}'}))
+    (found,) = broken(files_with(EVENTS, data, **{"schemas/a.json": '{"type": "thing"}'}))
     assert (found.file, found.line, found.column) == (EVENTS, 2, 7)
     assert found.what.startswith("schemas/a.json: ")
 

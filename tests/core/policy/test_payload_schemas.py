@@ -22,7 +22,7 @@ def refused(schema: Any) -> str:
         (None, "no JSON Schema"),
         (3, "no JSON Schema"),
         ([{}], "no JSON Schema"),
-        ({"type": "objekt"}, "draft 2020-12"),
+        ({"type": "thing"}, "draft 2020-12"),
         ({"minimum": "one"}, "draft 2020-12"),
         ({"pattern": "("}, "draft 2020-12"),
         ({"pattern": "(?=look)"}, "draft 2020-12"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from policy_samples import CONNECTIONS, caller, policy_files
 
+from app.policy.content import OnFound
 from app.policy.decision import Action, AskFirst
 from app.policy.load import load
 
@@ -27,3 +28,19 @@ def test_the_examples_of_the_reference_make_a_policy() -> None:
     assert loaded.limits("shop") == (10_000, 16_777_216)
     both = caller("client:sales-agent", actors=("client:sales-agent",))
     assert isinstance(loaded.decide(both, "shop/main.orders", Action.DELETE, {"has_where": True}), AskFirst)
+
+
+def test_the_examples_of_objects_and_messages_make_a_policy() -> None:
+    files = policy_files(block_after("policy.csv"), block_after("masks.yaml")) | {
+        "data/lake.yaml": block_after("data/CONNECTION.yaml of objects").encode(),
+        "data/events.yaml": block_after("data/CONNECTION.yaml of messages").encode(),
+        "schemas/order.json": b"{}",
+    }
+    loaded = load(files, CONNECTIONS)
+    assert loaded.warnings == ()
+    assert loaded.intake("lake", "exports/2026/a.csv").on_found("pii.phone") is OnFound.APPROVE
+    somebody = caller("user:ana")
+    assert loaded.content_view(somebody, "lake", "brand/logo.png", {}, ()).raw
+    shown = loaded.content_view(somebody, "events", "orders.created", {}, ())
+    assert shown.paths["$.customer.email"].label == "pii.email"
+    assert loaded.topic_rules("events", "partner.orders").cloud_events
