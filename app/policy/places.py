@@ -86,7 +86,7 @@ def _can_be_a_table(path: str) -> bool:
 
 
 def _can_be_a_key(path: str) -> bool:
-    """As resources.key_path spells keys. A "/" at the end is met by the prefix of a list."""
-    if path.startswith("/") or _NO_KEY.search(path) or not unicodedata.is_normalized("NFC", path):
+    """As resources.key_path spells keys."""
+    if path.startswith("/") or path.endswith("/") or _NO_KEY.search(path) or not unicodedata.is_normalized("NFC", path):
         return False
     return all(character.isprintable() or unicodedata.category(character) == "Zs" for character in path)

@@ -144,6 +144,7 @@ def test_too_many_paths_that_stand_for_many_are_refused() -> None:
     ("resource", "what"),
     [
         ("lake//a", "no object"),
+        ("lake/a/", "no object"),
         ("lake/a/../b", "no object"),
         ("lake/a%2Fb", "no object"),
         ("events/orders/created", "no topic"),
@@ -157,7 +158,7 @@ def test_a_rule_for_a_key_or_topic_that_cannot_be_is_refused(resource: str, what
 
 @pytest.mark.parametrize(
     "resource",
-    ["lake/a/", "lake/**", "lake/a%2Ab", "lake/50%25", "lake/.hidden/*", "lake/a b", "events/**", "events/x-*"],
+    ["lake/**", "lake/a%2Ab", "lake/50%25", "lake/.hidden/*", "lake/a b", "events/**", "events/x-*"],
 )
 def test_a_rule_for_a_key_or_topic_that_can_be_is_read(resource: str) -> None:
     assert load(policy_files(f"p, role:a, {resource}, *, deny,\n"), CONNECTIONS)
