@@ -4,5 +4,7 @@ from app.masking.detectors.detectors import Detectors
 from app.masking.detectors.found import ENTITIES, Entity, Found
 
 DEFAULT = Detectors()
+find = DEFAULT.find
+"""What DEFAULT finds in a text."""
 
-__all__ = ["DEFAULT", "ENTITIES", "Detectors", "Entity", "Found"]
+__all__ = ["DEFAULT", "ENTITIES", "Detectors", "Entity", "Found", "find"]

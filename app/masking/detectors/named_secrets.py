@@ -60,7 +60,7 @@ LONGEST_VALUE = 512
 _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 _QUOTES = b"\"'`"
 _VALUE = pattern(rb"[^\s\"'`<>]+")
-_TRAILING = b".,;:!?)]}&"
+_TRAILING = b".,;:)]}&"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _value_at(data: bytes, start: int, *, tight: bool) -> _Value | None:
     ampersand = data.find(b"&", start, end) if tight else -1
     if ampersand > start:
         end = ampersand
-    while end > start and data[end - 1] in _TRAILING and not (data[end - 1] == 0x21 and tight):
+    while end > start and data[end - 1] in _TRAILING:
         end -= 1
     return _Value(start, end, quoted=False, tight=tight) if end > start else None
 

@@ -45,7 +45,7 @@ _SSN_WORDS = "ssn social_security socialsecurity social_sec sss_no tax_id taxid 
 _NINE = {(9,): 0.0, (3, 3, 3): 0.0}
 
 DIGIT_IDS: tuple[DigitId, ...] = (
-    _kind("US", check.us_ssn, {(3, 2, 4): 0.7, (9,): 0.0}, _SSN_WORDS),
+    _kind("US", check.us_ssn, {(3, 2, 4): 0.8, (9,): 0.0}, _SSN_WORDS),
     _kind("US", check.us_itin, {(3, 2, 4): 0.6, (9,): 0.0}, _SSN_WORDS),
     _kind("US", check.us_reserved, {(3, 2, 4): 0.3}, _SSN_WORDS, supported=0.6),
     _kind(

@@ -91,8 +91,10 @@ class _Run:
             if supported is None:
                 supported = phone_word(self._page, start)
             begin, exit_code = prefix or (start, 0)
-            score = international(digits[exit_code:], supported) if prefix else 0.0
-            score = score or national(digits, shape, supported, self._regions)
+            score = international(digits[exit_code:], supported, plus=not exit_code) if prefix else 0.0
+            if not score and (supported or not first):
+                # In the middle of other numbers, a number needs a word that says what it is.
+                score = national(digits, shape, supported, self._regions)
             if score:
                 if not prefix and self._data[start - 1 : start] == b"(" and b")" in self._data[start:end]:
                     begin = start - 1

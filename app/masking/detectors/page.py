@@ -10,6 +10,7 @@ from app.masking.detectors.folding import LETTER, Folded, folded_word
 
 _BEFORE = 48
 _AFTER = 24
+_SHORT_WORD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ LETTERS = b"A-Za-z" + bytes([LETTER])
 class Words:
     """Words that support, or refute, what stands beside them; in any language, told once in plain spelling.
 
-    A word in Latin script counts where it begins a word (`tel` in `Tel:`), one in another script wherever it is.
+    A word in Latin script counts where it begins a word (`telefon` in `Telefonnummer`), one of up to four letters only
+    where it is the whole word, one in another script wherever it is.
     """
 
     latin: Any
@@ -64,9 +66,11 @@ class Words:
     def of(cls, words: str) -> "Words":
         spelt = words.split()
         folded = {folded_word(word) for word in spelt}
-        latin = sorted(word for word in folded if word.isascii())
+        short = [_quoted(word) for word in sorted(folded) if word.isascii() and len(word) <= _SHORT_WORD]
+        long = [_quoted(word) for word in sorted(folded) if word.isascii() and len(word) > _SHORT_WORD]
+        either = rb"(?:" + b"|".join(short) + rb")(?:[^A-Za-z]|$)|" + b"|".join(long)
         foreign = tuple(word for word in spelt if not folded_word(word).isascii())
-        return cls(pattern(rb"(?i)(?:^|[^A-Za-z])(?:" + b"|".join(map(_quoted, latin)) + b")"), foreign)
+        return cls(pattern(rb"(?i)(?:^|[^A-Za-z])(?:" + either + b")"), foreign)
 
     def near(self, page: Page, start: int, end: int, before: int = _BEFORE, after: int = _AFTER) -> bool:
         if self.latin.search(page.around(start, end, before, after)):

@@ -98,13 +98,16 @@ def phone_word(page: Page, start: int) -> bool:
     return _WORDS.near(page, start, start, _NEAR, _NEAR)
 
 
-def international(digits: str, supported: bool) -> float:
-    """The score of digits behind a plus sign, `00` or `011`, the prefix not among them."""
+def international(digits: str, supported: bool, *, plus: bool) -> float:
+    """The score of digits behind a plus sign, `00` or `011`, the prefix not among them.
+
+    A number that its country gave to nobody is kept for films, or mistyped: behind a plus sign it is found all the same.
+    """
     if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
         return 0.0
     if valid_abroad(digits):
-        return 0.95
-    return 0.55 if supported else 0.3
+        return 0.95 if plus else 0.75 + 0.15 * supported
+    return 0.6 if supported or (plus and len(digits) >= 10) else 0.3
 
 
 def national(digits: str, groups: tuple[int, ...], supported: bool, regions: tuple[str, ...]) -> float:
@@ -133,8 +136,8 @@ def prefix_of(data: bytes, start: int) -> tuple[int, int] | None:
         return start - 1, 0
     if before == b"+(":
         return start - 2, 0
-    if data.startswith(b"00", start):
+    if data.startswith(b"00", start) and data[start + 2 : start + 3] not in (b"0", b""):
         return start, 2
-    if data.startswith(b"011", start):
+    if data.startswith((b"011 ", b"011-"), start):
         return start, 3
     return None
