@@ -1,0 +1,59 @@
+import pytest
+
+from app.objects.formats import ContentFormat, FormatKind, Wrapping, format_of
+
+
+@pytest.mark.parametrize(
+    ("key", "content_type", "declared", "kind", "wrapping"),
+    [
+        ("a/b.csv", None, None, "csv", "none"),
+        ("a/b.CSV.GZ", "binary/octet-stream", None, "csv", "gzip"),
+        ("b.csv.gz", "application/gzip", None, "csv", "gzip"),
+        ("b.csv.gz", "text/csv", None, "csv", "gzip"),
+        ("b.ndjson.zst", "application/x-ndjson; charset=utf-8", None, "ndjson", "zstd"),
+        ("b.jsonl", None, None, "ndjson", "none"),
+        ("b", "application/json", None, "json", "none"),
+        ("b.csv", "text/plain", None, "csv", "none"),
+        ("part-0001", "application/vnd.apache.parquet", None, "parquet", "none"),
+        ("part-0001", None, "parquet", "parquet", "none"),
+        ("part-0001.gz", "application/octet-stream", "csv", "csv", "gzip"),
+        ("part-0001", "application/gzip", "csv", "csv", "gzip"),
+        ("b.xml", "text/csv", "json", "json", "none"),
+        ("b.log", "text/plain", None, "text", "none"),
+    ],
+)
+def test_key_and_type_and_data_file_say_the_format(
+    key: str, content_type: str | None, declared: str | None, kind: str, wrapping: str
+) -> None:
+    assert format_of(key, content_type, declared) == ContentFormat(kind=FormatKind(kind), wrapping=Wrapping(wrapping))
+
+
+@pytest.mark.parametrize(
+    ("key", "content_type", "declared"),
+    [
+        ("b", None, None),
+        (".csv", None, None),
+        ("b.gz", None, None),
+        ("b.pdf", None, None),
+        ("b.csv", "application/json", None),
+        ("b.json", "text/csv", None),
+        ("b.parquet", "text/plain", None),
+        ("b.csv", "image/png", None),
+        ("b.csv", "application/gzip", None),
+        ("b.csv.gz", "application/zstd", None),
+        ("b.csv.gz", "application/zstd", "csv"),
+        ("b.csv", None, "pdf"),
+    ],
+)
+def test_what_is_silent_or_contradicts_itself_has_no_format(
+    key: str, content_type: str | None, declared: str | None
+) -> None:
+    assert format_of(key, content_type, declared) is None
+
+
+def test_a_rendering_is_served_as_what_it_is() -> None:
+    assert ContentFormat(kind=FormatKind.CSV).content_type == "text/csv; charset=utf-8"
+    assert ContentFormat(kind=FormatKind.CSV, wrapping=Wrapping.GZIP).content_type == "application/gzip"
+    stream = format_of("b.arrows", None, None)
+    assert stream is not None
+    assert stream.content_type == "application/vnd.apache.arrow.stream"
