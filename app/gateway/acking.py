@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.gateway.answer import Answer, json_answer
+from app.gateway.envelope import closing_members
 from app.gateway.handles import Handles, binding_of
 from app.gateway.message_commands import AckMessages
 from app.gateway.message_sending import though_cancelled
@@ -55,9 +56,11 @@ class Ack:
             200,
             {
                 "status": "completed",
+                "connection": at.broker.name,
                 "topic": at.topic,
                 "results": [{"handle": sealed, "result": done[sealed].value} for sealed in command.handles],
                 "done_count": record.affected_rows,
+                **closing_members(snapshot.version, None),
                 "notice": _notice(len(done) - record.affected_rows),
             },
         )

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from app.gateway.answer import Answer, json_answer
-from app.gateway.envelope import Closing, rowless_document
+from app.gateway.envelope import Closing, closing_members
 from app.gateway.errors import Refused
 from app.gateway.idempotency import StoredKeys, Ticket
 from app.gateway.message_plans import PublishPlan
@@ -107,23 +107,18 @@ async def _confirmed(plan: PublishPlan, dedup_id: str | None, timeout_s: float) 
 
 
 def _document(plan: PublishPlan, confirmed: Confirmed, closing: Closing | None) -> dict[str, Any]:
-    said = {
+    return {
         "status": "completed",
-        "message_id": confirmed.message_id,
+        "connection": plan.at.broker.name,
         "topic": plan.at.topic,
+        "message_id": confirmed.message_id,
         "duplicate": confirmed.duplicate,
         "masked_labels": plan.masked_labels,
         "content_type": plan.draft.content_type,
-        "bytes": len(plan.body),
-        "approval_id": None,
-        "approval_url": None,
+        "size": len(plan.body),
+        **closing_members(plan.policy_version, closing),
         "notice": _notice(plan, confirmed),
-        "policy_version": plan.policy_version,
     }
-    if closing is None:
-        return said
-    told = {"approval_id": closing.approval_id, "approval_url": closing.approval_url, "truncated": False}
-    return {**rowless_document(plan.policy_version, closing), **said, **told, "affected_rows": 1}
 
 
 def _notice(plan: PublishPlan, confirmed: Confirmed) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from app.gateway.admission import Admission
 from app.gateway.answer import Answer, Spool
 from app.gateway.endings import Background
+from app.gateway.envelope import closing_members
 from app.gateway.errors import AccessDenied
 from app.gateway.handles import Handles, binding_of
 from app.gateway.message_commands import ReceiveMessages
@@ -128,14 +129,15 @@ class Receive:
         record.labels, record.rows = tuple(sorted(labels)), len(messages)
         record.facts |= {"message_ids": tuple(names), "withheld": withheld}
         spool = Spool()
-        spool.add(b'{"status":"completed","topic":' + json_bytes(at.topic) + b',"messages":[')
+        opening = {"status": "completed", "connection": at.broker.name, "topic": at.topic}
+        spool.add(json_bytes(opening)[:-1] + b',"messages":[')
         spool.add(b",".join(entries))
         closing = {
             "message_count": len(messages),
             "withheld_count": withheld,
             "masks": window.view.masks,
             "visibility_seconds": command.visibility_seconds,
-            "policy_version": policy_version,
+            **closing_members(policy_version, None),
             "notice": _notice(len(messages), withheld, command.visibility_seconds),
         }
         spool.add(b"]," + json_bytes(closing)[1:-1])
