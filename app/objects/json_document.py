@@ -115,6 +115,7 @@ class _Events:
                 self._masked(place, None)
                 place = None
         if place is not None:
+            place.open()
             self._before()
             self._parts.append(b"{" if is_object else b"[")
         self._open.append(_Frame(is_object, place, whole))

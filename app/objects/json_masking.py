@@ -23,7 +23,7 @@ def masked(document: Any, root: Place) -> Any:
 
 def _object(members: dict[str, Any], place: Place) -> dict[str, Any]:
     shown: dict[str, Any] = {}
-    named = place.members.get
+    named = place.open().members.get
     other = place.other
     for name, value in members.items():
         below = named(name, other)
@@ -45,7 +45,7 @@ def _object(members: dict[str, Any], place: Place) -> dict[str, Any]:
 
 
 def _list(items: list[Any], place: Place) -> list[Any]:
-    below = place.items
+    below = place.open().items
     if below is None or below.whole:
         return items
     shown: list[Any] = []

@@ -8,11 +8,12 @@ default they show only where a path goes on by name, `.*` or `[*]`: elsewhere an
 only `..name` goes on, what it does not name is left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.masking.masks import Hide
 from app.masking.values import Redactor, ValueMask, masker
+from app.objects.refusal import ContentFault, ContentRefused
 from app.policy.content import ContentView, FieldView
 from app.policy.json_paths import Step, StepKind, parse_path, specificity
 
@@ -30,6 +31,8 @@ class Place:
     """`mask` None: scalars come raw. `gone`: they are left out. `whole`: a container comes raw with all in it.
     `opens_object`, `opens_list`: members or items have places of their own; otherwise the mask answers for all of it.
     `other`: of members that `members` does not name; None: they are left out. `met`: set by who masks something here.
+
+    `open` comes before `members`, `other` and `items` are looked at: what content never reaches is never compiled.
     """
 
     mask: ValueMask | None = None
@@ -42,27 +45,34 @@ class Place:
     other: "Place | None" = None
     items: "Place | None" = None
     met: bool = False
+    unopened: Callable[[], None] | None = None
+
+    def open(self) -> "Place":
+        if self.unopened is not None:
+            self.unopened()
+            self.unopened = None
+        return self
 
 
-class TooManyPlaces(Exception):  # noqa: N818
-    """The paths of the view lead to more combinations than are compiled."""
+def _too_many() -> ContentRefused:
+    return ContentRefused(
+        ContentFault.TOO_EXPENSIVE,
+        "The paths that the data file names meet in too many ways in this content. Name fewer paths with .. and *.",
+    )
 
 
 class JsonPlaces:
     """`root`: the place of the document itself."""
 
     def __init__(self, view: ContentView, keys: Mapping[str, bytes], redact: Redactor) -> None:
-        """Raises PathError (policy.json_paths), TooManyPlaces."""
+        """Raises PathError (policy.json_paths)."""
         self._paths = [parse_path(text) for text in view.paths]
         self._views = list(view.paths.values())
         self._keys = keys
         self._redact = redact
         self._masks: dict[int, ValueMask] = {}
         self._known: dict[tuple[_Positions, int, int], Place] = {}
-        self._unfilled: list[tuple[Place, _Positions, FieldView]] = []
         self.root = self._place(frozenset((number, 0) for number in range(len(self._paths))), view.default)
-        while self._unfilled:
-            self._fill(*self._unfilled.pop())
 
     def labels_met(self) -> tuple[str, ...]:
         return tuple(sorted({place.label for place in self._known.values() if place.met and place.label}))
@@ -80,13 +90,13 @@ class JsonPlaces:
         place = self._known.get(key)
         if place is None:
             if len(self._known) >= _MAX_PLACES:
-                raise TooManyPlaces
+                raise _too_many()
             mask = self._mask(view)
             whole = mask is None and not further
             place = Place(mask=mask, label=view.label, gone=isinstance(view.mask, Hide), whole=whole)
             self._known[key] = place
             if further:
-                self._unfilled.append((place, further, unnamed))
+                self._prepare(place, further, unnamed)
         return place
 
     def _mask(self, view: FieldView) -> ValueMask | None:
@@ -96,19 +106,24 @@ class JsonPlaces:
             self._masks[id(view)] = masker(view.mask, self._keys, self._redact)
         return self._masks[id(view)]
 
-    def _fill(self, place: Place, at: _Positions, unnamed: FieldView) -> None:
+    def _prepare(self, place: Place, at: _Positions, unnamed: FieldView) -> None:
         steps = [self._paths[number][taken] for number, taken in at]
         if unnamed.mask is not None and all(step.deep for step in steps):
             unnamed = _GONE
+        items_at = self._moved(at, _ITEM)
         place.opens_object = True
+        place.opens_list = unnamed.mask is None or bool(items_at)
+        place.unopened = lambda: self._fill(place, at, items_at, steps, unnamed)
+
+    def _fill(
+        self, place: Place, at: _Positions, items_at: _Positions, steps: Sequence[Step], unnamed: FieldView
+    ) -> None:
         for step in steps:
             if step.kind is StepKind.NAME:
                 place.members[step.name] = self._place(self._moved(at, Step(StepKind.NAME, step.name)), unnamed)
         if unnamed is not _GONE or any(step.kind is StepKind.ANY for step in steps):
             place.other = self._place(self._moved(at, _UNNAMED), unnamed)
-        items_at = self._moved(at, _ITEM)
-        if unnamed.mask is None or items_at:
-            place.opens_list = True
+        if place.opens_list:
             place.items = self._place(items_at, unnamed)
 
     def _moved(self, at: _Positions, into: Step) -> _Positions:

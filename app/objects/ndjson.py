@@ -38,6 +38,15 @@ def render_ndjson(source: Source, sink: Sink, places: JsonPlaces, limits: Render
     return rows
 
 
+def lines_of(source: Source, limits: RenderLimits) -> Iterator[tuple[int, bytes]]:
+    """Every line that is not blank, with its number from 1. Raises ContentRefused."""
+    lines_read = 0
+    for block in _blocks(source, limits.max_record_bytes):
+        lines = block.split(b"\n")
+        yield from ((at, line) for at, line in enumerate(lines, lines_read + 1) if line.strip(_BLANKS))
+        lines_read += len(lines)
+
+
 def _blocks(source: Source, max_record_bytes: int) -> Iterator[bytes]:
     """Whole lines, without the end of the last one."""
     pending = without_mark(source.read(STEP_BYTES))
@@ -53,10 +62,11 @@ def _blocks(source: Source, max_record_bytes: int) -> Iterator[bytes]:
             pending += chunk
         # Several lines of the first chunk may be pending together, but no more than that chunk.
         if len(pending) > max_record_bytes + STEP_BYTES:
+            line = lines_read + pending.count(b"\n") + 1
             raise ContentRefused(
                 ContentFault.TOO_LARGE,
-                f"Line {lines_read + 1} is longer than {max_record_bytes:,} bytes. Write one document a line.",
-                f"line {lines_read + 1}",
+                f"Line {line} is longer than {max_record_bytes:,} bytes. Write one document a line.",
+                f"line {line}",
             )
     if pending:
         yield pending
