@@ -11,6 +11,7 @@ from app.gateway.asking import Asking
 from app.gateway.bulletin import Bulletin
 from app.gateway.connections import Connection
 from app.gateway.cursor import Cursors
+from app.gateway.errand import Errands
 from app.gateway.executing import Executing
 from app.gateway.explaining import Explain
 from app.gateway.feed import Feed
@@ -57,21 +58,61 @@ class Waiting:
         self.feed.close()
 
 
-def statement_use_cases(
-    parts: Parts, waiting: Waiting, planner: Planner, cursors: Cursors, intend: Intend, public_url: str
-) -> dict[str, UseCase]:
-    """Statements, and those of them that people approved."""
+class Desk:
+    """Asking people and using their yes, written once for statements, objects and messages: each family puts in who
+    plans its requests anew, by kind of outcome."""
 
+    def __init__(self, parts: Parts, waiting: Waiting, intend: Intend, public_url: str) -> None:
+        self.errands: dict[str, Errands] = {}
+        background = parts.background.start
+        self.keys = StoredKeys(keys=waiting.keys, now=time.time, background=background)
+        asking = Asking(
+            approvals=parts.store,
+            held=waiting.held,
+            keys=self.keys,
+            bulletin=waiting.bulletin,
+            now=time.time,
+            random=secrets.token_bytes,
+            public_url=public_url,
+            intend=intend,
+            background=background,
+        )
+        uses = Uses(
+            approvals=parts.store,
+            held=waiting.held,
+            bulletin=waiting.bulletin,
+            now=time.time,
+            background=background,
+        )
+        self.executing = Executing(
+            approvals=parts.store,
+            held=waiting.held,
+            policies=parts.policies,
+            errands=self.errands,
+            uses=uses,
+            keys=self.keys,
+            bulletin=waiting.bulletin,
+            now=time.time,
+            public_url=public_url,
+            intend=intend,
+            background=background,
+        )
+        self.submitting = Submitting(
+            asking=asking, executing=self.executing, keys=self.keys, admission=waiting.admission
+        )
+
+
+def statement_use_cases(
+    parts: Parts, desk: Desk, planner: Planner, cursors: Cursors, intend: Intend, public_url: str
+) -> dict[str, UseCase]:
     def refresh_soon(connection: Connection) -> None:
         parts.background.start(refresh_quietly(parts.catalogs, connection))
 
-    background = parts.background.start
     statements = Statements(
         connections=parts.connections, planner=planner, binder=Binder(parts.mask_keys), now=time.time
     )
-    keys = StoredKeys(keys=waiting.keys, now=time.time, background=background)
     reads = Reads(statements=statements, cursors=cursors, public_url=public_url, refresh_soon=refresh_soon)
-    writes = Writes(statements=statements, keys=keys, intend=intend, refresh_soon=refresh_soon)
+    writes = Writes(statements=statements, keys=desk.keys, intend=intend, refresh_soon=refresh_soon)
     previews = Previews(
         statements=statements,
         reads=reads,
@@ -80,47 +121,17 @@ def statement_use_cases(
         max_held_bytes=parts.max_held_bytes,
     )
     errands = StatementErrands(statements=statements, reads=reads, writes=writes, previews=previews)
-    asking = Asking(
-        approvals=parts.store,
-        held=waiting.held,
-        keys=keys,
-        bulletin=waiting.bulletin,
-        now=time.time,
-        random=secrets.token_bytes,
-        public_url=public_url,
-        intend=intend,
-        background=background,
-    )
-    uses = Uses(
-        approvals=parts.store,
-        held=waiting.held,
-        bulletin=waiting.bulletin,
-        now=time.time,
-        background=background,
-    )
-    executing = Executing(
-        approvals=parts.store,
-        held=waiting.held,
-        policies=parts.policies,
-        errands=dict.fromkeys(STATEMENT_KINDS, errands),
-        uses=uses,
-        keys=keys,
-        bulletin=waiting.bulletin,
-        now=time.time,
-        public_url=public_url,
-        intend=intend,
-        background=background,
-    )
+    desk.errands.update(dict.fromkeys(STATEMENT_KINDS, errands))
     query = Query(
         policies=parts.policies,
         statements=statements,
         reads=reads,
         writes=writes,
         errands=errands,
-        submitting=Submitting(asking=asking, executing=executing, keys=keys, admission=waiting.admission),
+        submitting=desk.submitting,
     )
     explain = Explain(statements=statements, policies=parts.policies)
-    return {"query_sql": query.run, "explain_sql": explain.explain, "execute_approval": executing.execute}
+    return {"query_sql": query.run, "explain_sql": explain.explain, "execute_approval": desk.executing.execute}
 
 
 def approval_use_cases(

@@ -22,7 +22,7 @@ from app.identity.verifier import Verifier
 from app.policy.findings import Finding as PolicyFinding
 from app.policy.findings import Level, PolicyBroken
 from app.policy.loaded import LoadedPolicy
-from app.ports import MaskKeys
+from app.ports import MaskKeys, Renderer
 from app.secrets.mask_keys import MaskKeyring, NoMaskKeys, parse_master_key
 from app.serving import StartRefused
 from app.settings.model import Issuer, SecretRef, Settings
@@ -32,21 +32,28 @@ from app.store.trail import FileTrail
 from app.store.trail_key import load_key
 from app.telemetry.metrics import Metrics
 from app.workers.planning import PlanningWorker
+from app.workers.rendering import RenderingWorkers
 from connectors.contract import Catalog
 
 CATALOG_REFRESH_S = 30.0
 PLANNING_TIMEOUT_S = 5.0
+RENDERERS = 2
+RENDERING_MEMORY_BYTES = 1024 * 1024 * 1024
+RENDERING_TIMEOUT_S = 300.0
 
 Identity = tuple[IssuerConfig, KeyRing]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalKeys:
-    """One for each purpose, 32 bytes: held results, stored answers of idempotency keys, one-time links."""
+    """One for each purpose, 32 bytes: held results, stored answers of idempotency keys, one-time links, tags of what an
+    approved change is done over, handles of messages."""
 
     held: bytes
     answers: bytes
     links: bytes
+    tags: bytes
+    handles: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,7 @@ class Parts:
     verifier: Verifier
     issuers: Sequence[IssuerConfig]
     worker: PlanningWorker
+    renderer: Renderer
     metrics: Metrics
     background: Background
     mask_keys: MaskKeys
@@ -103,6 +111,10 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
         reached = Reached({**configured.buckets, **configured.brokers})
         background.start(reached.keep_looking(CATALOG_REFRESH_S))
         background.start(worker.warm())
+        renderer = RenderingWorkers(size=RENDERERS, memory_bytes=RENDERING_MEMORY_BYTES, timeout_s=RENDERING_TIMEOUT_S)
+        stack.push_async_callback(renderer.aclose)
+        if configured.buckets:
+            background.start(renderer.warm())
         master = settings.masking.key.read() if settings.masking is not None else None
         yield Parts(
             trail=trail,
@@ -116,6 +128,7 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
             verifier=verifier,
             issuers=[config for config, _ in identities],
             worker=worker,
+            renderer=renderer,
             metrics=Metrics(
                 operations=[endpoint.name for endpoint in ENDPOINTS],
                 connections=configured.all(),
@@ -231,6 +244,8 @@ def _approval_keys(settings: Settings) -> ApprovalKeys:
         held=_derived(root, b"douane/held"),
         answers=_derived(root, b"douane/answers"),
         links=_derived(root, b"douane/links"),
+        tags=_derived(root, b"douane/tags"),
+        handles=_derived(root, b"douane/handles"),
     )
 
 

@@ -18,7 +18,8 @@ from app.api.door import AsgiApp, Door, Entrance
 from app.api.operations import ENDPOINTS, SCOPES, declare
 from app.api.problems import Problems
 from app.api.system import Health, Surface, add_system_routes, system_paths
-from app.approving import Waiting, approval_use_cases, statement_use_cases, sweep_of
+from app.approving import Desk, Waiting, approval_use_cases, statement_use_cases, sweep_of
+from app.exchanging import message_use_cases, object_use_cases
 from app.gateway.cursor import Cursors
 from app.gateway.discovery import Discovery
 from app.gateway.links import PREFIX as LINKS
@@ -164,25 +165,29 @@ def _customs(parts: Parts, problems: Problems) -> Customs:
                 duration_ms=round(duration_s * 1000, 1),
             )
 
-    def report(fault: BaseException, trace_id: str) -> None:
-        log.error("fault", trace_id=trace_id, exc_info=fault)
-
     return Customs(
         tokens=parts.verifier,
         trail=parts.trail,
         now=time.time,
         render=problems.render,
-        report=report,
+        report=_report,
         started=metrics.started,
         settled=settled,
     )
 
 
+def _report(fault: BaseException, trace_id: str) -> None:
+    structlog.get_logger().error("fault", trace_id=trace_id, exc_info=fault)
+
+
 def _use_cases(parts: Parts, customs: Customs, public_url: str, waiting: Waiting) -> dict[str, UseCase]:
     planner = Planner(catalogs=parts.catalogs, heavy=parts.worker, looked_up=parts.metrics.looked_up)
     cursors = Cursors(parts.cursor_key)
+    desk = Desk(parts, waiting, customs.intend, public_url)
     discovery = Discovery(
         connections=parts.connections,
+        buckets=parts.buckets,
+        brokers=parts.brokers,
         policies=parts.policies,
         planner=planner,
         cursors=cursors,
@@ -193,7 +198,9 @@ def _use_cases(parts: Parts, customs: Customs, public_url: str, waiting: Waiting
         "get_identity": discovery.identity,
         "list_connections": discovery.list_connections,
         "describe_connection": discovery.describe_connection,
-        **statement_use_cases(parts, waiting, planner, cursors, customs.intend, public_url),
+        **statement_use_cases(parts, desk, planner, cursors, customs.intend, public_url),
+        **object_use_cases(parts, desk, cursors, customs.intend, public_url),
+        **message_use_cases(parts, waiting, desk, customs.intend, _report),
         **approval_use_cases(parts, waiting, cursors, customs.intend, public_url),
     }
 

@@ -8,18 +8,17 @@ from pydantic.json_schema import SkipJsonSchema
 
 from app.api import wire_approvals as wire
 from app.api.endpoint import (
+    ANY_SCOPE,
     APPROVALS_SCOPE,
     APPROVERS_TAG,
     EVENTS,
     LIMIT,
     MAX_LIMIT,
-    QUERY_SCOPE,
     Arrived,
     Endpoint,
     to_approval,
 )
 from app.api.reading import MAX_WAIT_S, QueryString, body_of, idempotency_key, preferred_wait_s
-from app.api.wire import QueryAnswer
 from app.gateway.approvals import GetApproval, ListApprovals, PreviewApproval
 from app.gateway.command import ExecuteApproval
 from app.gateway.errors import FieldError, InvalidRequest
@@ -29,7 +28,7 @@ from app.gateway.judging import CancelApproval, DecideApproval, Decision, Revoke
 _STATES = frozenset(wire.ApprovalState.__args__)  # type: ignore[attr-defined]
 _ROLES = frozenset({"mine", "decide"})
 _MAX_SEQ = 10**18 - 1
-_EITHER = frozenset({QUERY_SCOPE, APPROVALS_SCOPE})
+
 _APPROVERS = frozenset({APPROVALS_SCOPE})
 
 ApprovalId = Annotated[
@@ -165,7 +164,7 @@ APPROVAL_ENDPOINTS: tuple[Endpoint, ...] = (
         name="list_approvals",
         method="GET",
         path="/v1/approvals",
-        scopes=_EITHER,
+        scopes=ANY_SCOPE,
         parse=_parse_list,
         reads_body=False,
         signature=_list,
@@ -197,7 +196,7 @@ APPROVAL_ENDPOINTS: tuple[Endpoint, ...] = (
         name="get_approval",
         method="GET",
         path="/v1/approvals/{approval_id}",
-        scopes=_EITHER,
+        scopes=ANY_SCOPE,
         parse=_parse_get,
         reads_body=False,
         signature=_get,
@@ -213,11 +212,11 @@ APPROVAL_ENDPOINTS: tuple[Endpoint, ...] = (
         name="execute_approval",
         method="POST",
         path="/v1/approvals/{approval_id}/execute",
-        scopes=_EITHER,
+        scopes=ANY_SCOPE,
         parse=_parse_execute,
         reads_body=True,
         signature=_execute,
-        answers={200: QueryAnswer},
+        answers={200: wire.ExecutedAnswer},
         summary="Run exactly what was approved",
         description="Once, or as often as its terms say: the stored request runs as it was approved, with nothing new "
         "from you. Only for whoever asked, through the same client. 409 says why not: not approved yet, used, expired, "
@@ -228,7 +227,7 @@ APPROVAL_ENDPOINTS: tuple[Endpoint, ...] = (
         name="cancel_approval",
         method="POST",
         path="/v1/approvals/{approval_id}/cancel",
-        scopes=_EITHER,
+        scopes=ANY_SCOPE,
         parse=_parse_cancel,
         reads_body=True,
         signature=_end,

@@ -12,18 +12,26 @@ from app.api.reading import QueryString
 AGENTS_TAG = "agents"
 APPROVERS_TAG = "approvers"
 OPERATORS_TAG = "operators"
+FILES_TAG = "files"
 TAGS = {
-    AGENTS_TAG: "What an agent needs: who it is, what it may see, its statements and its approvals.",
+    AGENTS_TAG: "What an agent needs: who it is, what it may see, its statements, objects, messages and approvals.",
     APPROVERS_TAG: "What people need who decide: what is held, the decision, taking it back, following along.",
+    FILES_TAG: "Content of any size as bytes, for programs that move files.",
     OPERATORS_TAG: "What those need who run the gateway: what became of notifications.",
 }
 QUERY_SCOPE = "douane:query"
+OBJECTS_SCOPE = "douane:objects"
+MESSAGES_SCOPE = "douane:messages"
 APPROVALS_SCOPE = "douane:approvals"
 SCOPES = {
-    QUERY_SCOPE: "List and describe connections, run and explain statements, follow, execute and cancel your own "
-    "approvals",
-    APPROVALS_SCOPE: "List and read approvals, look at what is held for them, decide, revoke and follow them",
+    QUERY_SCOPE: "Run and explain statements",
+    OBJECTS_SCOPE: "List, fetch, put and delete objects",
+    MESSAGES_SCOPE: "Publish, receive and acknowledge messages",
+    APPROVALS_SCOPE: "Look at what is held for approvals, decide on them, revoke and follow them; with any scope you "
+    "list, read, execute and cancel your own",
 }
+ANY_SCOPE = frozenset(SCOPES)
+"""What shows connections and follows requests that wait is of use to everybody."""
 JSON = "application/json"
 ANY = "*/*"
 EVENTS = "text/event-stream"

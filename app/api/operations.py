@@ -14,6 +14,8 @@ from app.api.approval_operations import APPROVAL_ENDPOINTS
 from app.api.delivery_operations import DELIVERY_ENDPOINTS
 from app.api.endpoint import (
     AGENTS_TAG,
+    ANY,
+    ANY_SCOPE,
     EVENTS,
     LIMIT,
     MAX_LIMIT,
@@ -25,6 +27,8 @@ from app.api.endpoint import (
     nothing,
     to_approval,
 )
+from app.api.message_operations import MESSAGE_ENDPOINTS
+from app.api.object_operations import OBJECT_ENDPOINTS
 from app.api.reading import QueryString, query_command
 from app.gateway.discovery import DescribeConnection, ListConnections
 
@@ -33,6 +37,9 @@ __all__ = ["AGENTS_TAG", "ENDPOINTS", "SCOPES", "TAGS", "Arrived", "Endpoint", "
 
 class EventStream(Response):
     media_type = EVENTS
+
+
+_RESPONSES: Mapping[str, type[Response]] = {EVENTS: EventStream, ANY: Response}
 
 
 class DeclaredRoute(APIRoute):
@@ -113,7 +120,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         name="list_connections",
         method="GET",
         path="/v1/connections",
-        scopes=frozenset({QUERY_SCOPE}),
+        scopes=ANY_SCOPE,
         parse=_parse_list_connections,
         reads_body=False,
         signature=_list_connections,
@@ -127,7 +134,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         name="describe_connection",
         method="GET",
         path="/v1/connections/{connection}",
-        scopes=frozenset({QUERY_SCOPE}),
+        scopes=ANY_SCOPE,
         parse=_parse_describe,
         reads_body=False,
         signature=_describe,
@@ -170,6 +177,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         '{"sql": "SELECT email FROM customers"}',
         problems=(408, 413, 415, 422),
     ),
+    *OBJECT_ENDPOINTS,
+    *MESSAGE_ENDPOINTS,
     *APPROVAL_ENDPOINTS,
     *DELIVERY_ENDPOINTS,
 )
@@ -188,6 +197,8 @@ def declare(app: FastAPI) -> None:
             responses.setdefault(status, {})["links"] = links
         if 202 in responses:
             responses[202]["headers"] = _headers("Location", "Retry-After", required=True)
+        if endpoint.produces is not None:
+            responses[first] = {"content": dict(endpoint.produces), "headers": _headers("X-Receipt", required=True)}
         for status in sorted({*_ALWAYS, *endpoint.problems}):
             responses[status] = {
                 "description": _PROBLEM_TEXT[status],
@@ -206,11 +217,12 @@ def declare(app: FastAPI) -> None:
             summary=endpoint.summary,
             description=endpoint.description,
             response_model=endpoint.answers[first],
-            response_class=EventStream if endpoint.media_type == EVENTS else JSONResponse,
+            response_class=_RESPONSES.get(endpoint.media_type, JSONResponse),
             response_description=_ANSWER_TEXT[first],
             status_code=first,
             responses=responses,
             tags=[endpoint.tag],
+            openapi_extra=None if endpoint.consumes is None else {"requestBody": {"content": dict(endpoint.consumes)}},
             route_class_override=DeclaredRoute,
         )
 
@@ -224,6 +236,10 @@ _HEADERS: Mapping[str, Mapping[str, Any]] = {
     "Retry-After": {
         "description": "Seconds to wait before the next attempt.",
         "schema": {"type": "integer", "minimum": 0},
+    },
+    "X-Receipt": {
+        "description": "Where this answer stands on the audit log, as JSON.",
+        "schema": {"type": "string"},
     },
     "WWW-Authenticate": {
         "description": "Bearer challenge (RFC 6750); resource_metadata says where tokens come from (RFC 9728).",
@@ -242,9 +258,12 @@ _PROBLEM_TEXT = {
     406: "Only JSON can be answered",
     408: "The body took too long",
     409: "The state of the approval does not allow it, or the request with this idempotency key is still running",
+    412: "The object is not the one that the request names, or changed meanwhile",
     413: "Body or result too large",
-    415: "The body must be application/json",
+    415: "The body must be application/json, or the content is of a type that is not taken here",
+    416: "The range lies outside of the object",
     422: "The request or the statement is not valid; `errors` or `detail` say where",
     500: "A fault of the gateway",
-    503: "Database, audit log, identity provider or store unavailable: retry after Retry-After seconds",
+    507: "The store has no room",
+    503: "Database, store, broker, audit log, approvals or identity provider unavailable: see Retry-After",
 }

@@ -217,9 +217,14 @@ class IdentityAnswer(BaseModel):
 class ConnectionOut(BaseModel):
     name: str
     kind: str
-    dialect: str
+    family: Annotated[
+        Literal["sql", "objects", "messages"],
+        Field(description="sql: query_sql; objects: list_objects, fetch_object; messages: publish, receive_messages."),
+    ]
+    dialect: Annotated[str | None, Field(description="Of SQL.")] = None
     actions: list[str]
-    max_rows: int
+    max_rows: Annotated[int | None, Field(description="Of one answer to a statement.")] = None
+    max_bytes: Annotated[int, Field(description="Of one answer, of content in JSON, or of a message's payload.")]
 
 
 class ConnectionsAnswer(BaseModel):

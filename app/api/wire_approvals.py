@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.wire import Body, QueryAnswer, Receipt
+from app.api.wire import Body, ColumnOut, Receipt
 
 MAX_REASON_CHARS = 1_000
 
@@ -173,15 +173,50 @@ class ApprovalsAnswer(BaseModel):
     receipt: Receipt
 
 
-class HeldAnswer(QueryAnswer):
+class ExecutedAnswer(BaseModel):
+    """What the operation itself answers when nobody has to be asked: rows of query_sql, content of fetch_object, and so
+    on; the members are those of that operation."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["completed"]
+    policy_version: str
+    approval_id: str | None = None
+    approval_url: str | None = None
+    notice: str | None = None
+    columns: Annotated[list[ColumnOut] | None, Field(description="Of statements.")] = None
+    rows: Annotated[list[list[Any]] | None, Field(description="Of statements.")] = None
+    row_count: int | None = None
+    truncated: bool | None = None
+    affected_rows: int | None = None
+    connection: Annotated[str | None, Field(description="Of objects and messages.")] = None
+    key: str | None = None
+    topic: str | None = None
+    content: Annotated[str | None, Field(description="Of fetch_object.")] = None
+    encoding: str | None = None
+    message_id: Annotated[str | None, Field(description="Of publish_message.")] = None
+    receipt: Receipt
+
+
+class HeldAnswer(ExecutedAnswer):
     """The answer as it would leave, but for its receipt: that comes when it does."""
 
     receipt: Receipt | None = None  # type: ignore[assignment]
+
+
+class HeldContent(BaseModel):
+    """What is held to be put or published, byte for byte."""
+
+    encoding: Literal["utf-8", "base64"]
+    content: str
+    content_type: str | None = None
+    size: int
 
 
 class PreviewAnswer(BaseModel):
     approval_id: str
     digest: str
     sha256: Annotated[str, Field(description="Of the held bytes.")]
-    answer: HeldAnswer
+    answer: Annotated[HeldAnswer | None, Field(description="What would leave.")] = None
+    content: Annotated[HeldContent | None, Field(description="What would be put or published.")] = None
     receipt: Receipt

@@ -1,17 +1,31 @@
-"""What the demo keeps in its folder: the shop, the keys, a copy of the sample policies; made at the first start."""
+"""What the demo keeps in its folder: the shop, its files, the keys, a copy of the sample policies; made at the first
+start."""
 
 import hashlib
 import shutil
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.resources import files as packaged_files
 from pathlib import Path
 
-from app.demo import shop_database
+from app.demo import files, shop_database
 from app.secrets.mask_keys import ensure_key_file
-from app.settings import Audit, Masking, SecretRef, Server, Settings, SqliteConnection, Store
+from app.settings import (
+    Audit,
+    FilesystemConnection,
+    Masking,
+    MemoryConnection,
+    SecretRef,
+    Server,
+    Settings,
+    SqliteConnection,
+    Store,
+)
 
 DEFAULT_SEED = 20_260_630
 CONNECTION = "shop"
+FILES = "files"
+QUEUE = "queue"
+TOPICS = ("orders.created", "partner.orders", "support.inbox")
 ORIGIN = "localhost/douane-demo"
 
 
@@ -37,6 +51,7 @@ def prepare(state_dir: Path, *, port: int, seed: int = DEFAULT_SEED, host: str =
         folder.chmod(0o700)
         (folder / "audit").mkdir(mode=0o700, exist_ok=True)
         built = shop_database.ensure(folder / "shop.db", seed)
+        files.ensure(folder / FILES, seed)
         mask_key = ensure_key_file(folder / "mask.key")
         _sample_policies(folder / "policies", folder / "policies.sha256")
     except OSError as error:
@@ -45,7 +60,11 @@ def prepare(state_dir: Path, *, port: int, seed: int = DEFAULT_SEED, host: str =
         server=Server(host=host, port=port, public_url=f"http://{f'[{host}]' if ':' in host else host}:{port}"),
         store=Store(url=f"sqlite:///{folder / 'douane.db'}"),
         policies=folder / "policies",
-        connections={CONNECTION: SqliteConnection(kind="sqlite", path=folder / "shop.db")},
+        connections={
+            CONNECTION: SqliteConnection(kind="sqlite", path=folder / "shop.db"),
+            FILES: FilesystemConnection(kind="filesystem", root=folder / FILES),
+            QUEUE: MemoryConnection(kind="memory", topics=TOPICS),
+        },
         audit=Audit(dir=folder / "audit", key=SecretRef(file=folder / "audit.key"), origin=ORIGIN),
         masking=Masking(key=SecretRef(file=mask_key)),
     )
@@ -54,7 +73,7 @@ def prepare(state_dir: Path, *, port: int, seed: int = DEFAULT_SEED, host: str =
 
 def shipped_policies() -> Path:
     """In an installed package beside this module, in a checkout at its root."""
-    packaged = Path(str(files("app.demo"))) / "policies"
+    packaged = Path(str(packaged_files("app.demo"))) / "policies"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "policies"
 
 

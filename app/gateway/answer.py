@@ -1,6 +1,7 @@
 """What leaves: a status, headers and body chunks whose digest stands on the audit trail before the first byte goes."""
 
 import hashlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -141,6 +142,14 @@ def json_answer(
     spool = Spool()
     spool.add(orjson.dumps(document)[:-1])
     return Answer(status=status, opening=spool, headers=headers or {}, media_type=media_type)
+
+
+def as_text(content: bytes) -> dict[str, str]:
+    """Content inside JSON: text as it is, other bytes as base64."""
+    try:
+        return {"encoding": "utf-8", "content": content.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"encoding": "base64", "content": b64encode(content).decode("ascii")}
 
 
 def next_link(url: str, cursor: str | None, asked: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import orjson
 
 from app.approval.approval import Approval
 from app.gateway.admission import Admission
-from app.gateway.answer import Answer, Spool, json_answer, next_link
+from app.gateway.answer import Answer, Spool, as_text, json_answer, next_link
 from app.gateway.approval_document import approval_document, documents
 from app.gateway.bulletin import UNSETTLED, Bulletin
 from app.gateway.cursor import Cursors
@@ -187,7 +187,8 @@ class ApprovalDesk:
         if objection is not None:
             raise refusal_of_objection(objection)
         outcome: dict[str, Any] = approval.request.get("outcome") or {}
-        digest = outcome.get("held_sha256")
+        released = outcome.get("held_sha256")
+        digest = released or outcome.get("content_sha256")
         if digest is None:
             raise NoPreview("Nothing was run for this request: its document has what is known of its outcome.")
         try:
@@ -202,11 +203,20 @@ class ApprovalDesk:
         record.labels, record.masks = outcome.get("labels") or (), outcome.get("masks") or ()
         about = {"approval_id": approval.approval_id, "digest": approval.digest, "sha256": digest}
         spool = Spool()
+        if released is None:
+            content_type = (approval.request.get("params") or {}).get("content_type")
+            spool.add(await asyncio.to_thread(_content_document, about, held, content_type))
+            return Answer(status=200, opening=spool)
         spool.add(orjson.dumps(about)[:-1] + b',"answer":')
         spool.add(held)
         # Held as an answer is until it is sealed: without its closing brace.
         spool.add(b"}")
         return Answer(status=200, opening=spool)
+
+
+def _content_document(about: dict[str, Any], held: bytes, content_type: str | None) -> bytes:
+    shown = {**as_text(held), "content_type": content_type, "size": len(held)}
+    return orjson.dumps({**about, "content": shown})[:-1]
 
 
 def unavailable() -> ApprovalsUnavailable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.gateway.answer import Answer, json_answer, next_link
-from app.gateway.connections import Connection
+from app.gateway.connections import Broker, Bucket, Connection
 from app.gateway.cursor import Cursors
 from app.gateway.errors import UnknownConnection
 from app.gateway.lens import Lens
@@ -15,7 +15,7 @@ from app.masking.masks import kind_of
 from app.policy.caller import Caller
 from app.policy.decision import ColumnView, TableView
 from app.ports import Policies
-from connectors.contract import Table, TableKey
+from connectors.contract import Family, Table, TableKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,8 @@ class Discovery:
         self,
         *,
         connections: Mapping[str, Connection],
+        buckets: Mapping[str, Bucket],
+        brokers: Mapping[str, Broker],
         policies: Policies,
         planner: Planner,
         cursors: Cursors,
@@ -45,6 +47,7 @@ class Discovery:
         public_url: str,
     ) -> None:
         self._connections = connections
+        self._everything: Mapping[str, Connection | Bucket | Broker] = {**connections, **buckets, **brokers}
         self._policies = policies
         self._planner = planner
         self._cursors = cursors
@@ -78,7 +81,7 @@ class Discovery:
         after = "" if command.cursor is None else str(self._cursors.read(binding, command.cursor)[0])
         usable = [
             (connection, actions)
-            for name, connection in sorted(self._connections.items())
+            for name, connection in sorted(self._everything.items())
             if name > after and (actions := snapshot.reachable(caller, name))
         ]
         page = usable[: command.limit]
@@ -87,13 +90,7 @@ class Discovery:
             200,
             {
                 "connections": [
-                    {
-                        "name": connection.name,
-                        "kind": connection.kind,
-                        "dialect": connection.connector.dialect.value,
-                        "actions": sorted(action.value for action in actions),
-                        "max_rows": connection.max_rows,
-                    }
+                    {**_summary(connection), "actions": sorted(action.value for action in actions)}
                     for connection, actions in page
                 ],
                 "next_cursor": cursor,
@@ -130,6 +127,19 @@ class Discovery:
             },
             headers=next_link(f"{self._public_url}/v1/connections/{connection.name}", cursor, asked),
         )
+
+
+def _summary(connection: Connection | Bucket | Broker) -> dict[str, Any]:
+    database = connection if isinstance(connection, Connection) else None
+    family = Family.SQL if database is not None else connection.connector.family  # type: ignore[union-attr]
+    return {
+        "name": connection.name,
+        "kind": connection.kind,
+        "family": family.value,
+        "dialect": None if database is None else database.connector.dialect.value,
+        "max_rows": None if database is None else database.max_rows,
+        "max_bytes": connection.max_bytes,
+    }
 
 
 def _named(key: TableKey, wanted: str | None) -> bool:

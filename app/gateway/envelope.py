@@ -105,21 +105,13 @@ def pending_document(
     approval: Approval, url: str, policy_version: str, *, affected_rows: int | None = None
 ) -> dict[str, Any]:
     """The body of a 202: what happened, and which call comes next. It shows nothing of what is held for approvers."""
-    return {
-        "status": "pending_approval",
-        "columns": [],
-        "rows": [],
-        **_members(
-            policy_version,
-            approval_id=approval.approval_id,
-            approval_url=url,
-            retry_after_seconds=PENDING_RETRY_S,
-            affected_rows=affected_rows,
-            notice=_what_next(approval),
-        ),
-        "state": approval.state.value,
-        "expires_at": approval.expires_at,
-    }
+    told = {"approval_id": approval.approval_id, "approval_url": url, "retry_after_seconds": PENDING_RETRY_S}
+    told["notice"] = _what_next(approval)
+    state = {"state": approval.state.value, "expires_at": approval.expires_at}
+    if approval.request["statement"] is None:
+        return {"status": "pending_approval", **closing_members(policy_version, None), **told, **state}
+    members = _members(policy_version, affected_rows=affected_rows, **told)
+    return {"status": "pending_approval", "columns": [], "rows": [], **members, **state}
 
 
 def rowless_document(policy_version: str, closing: Closing) -> dict[str, Any]:

@@ -186,6 +186,7 @@ def _taken_in(plan: PublishPlan) -> bytes:
             "content_type": draft.payload.content_type,
             draft.payload.member: b64encode(value).decode() if draft.payload.form is Form.BINARY else value,
             "cloud_event": None if draft.event is None else draft.event.attributes(),
+            "whole": draft.whole,
             "headers": dict(draft.headers),
             "key": draft.key,
             "labels": plan.labels,
@@ -213,6 +214,7 @@ def _let_out(content: bytes) -> tuple[Draft, Before]:
         headers=held["headers"],
         key=held["key"],
         event=event,
+        whole=held["whole"],
     )
     before = Before(
         message_id=held["message_id"],

@@ -162,7 +162,7 @@ def _well_formed(draft: Draft, rules: TopicRules, view: ContentView) -> Draft:
         key_of(draft.key)
         if draft.event is None and draft.payload.content_type == CLOUD_EVENT_TYPE:
             event, payload = opened(draft.payload.value, draft.payload.member)
-            draft = replace(draft, event=event, payload=payload)
+            draft = replace(draft, event=event, payload=payload, whole=True)
     except Misfit as misfit:
         _refuse_misfit(misfit)
     if rules.cloud_events and draft.event is None:
@@ -188,7 +188,7 @@ def _schema_complaints(rules: TopicRules, draft: Draft) -> tuple[Complaint, ...]
         return ()
     if draft.payload.form is not Form.JSON:
         return (Complaint(pointer=f"/{draft.payload.member}", detail="this topic takes JSON: send it as payload"),)
-    return complaints_of(rules.schema, draft.payload.value, draft.payload.member)
+    return complaints_of(rules.schema, draft.payload.value, *draft.place)
 
 
 def _require_masked_fits(screened: Screened, rules: TopicRules) -> None:

@@ -1,7 +1,6 @@
 """The content of one object on its way out: raw as it is, or masked as a whole before its first byte leaves."""
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from typing import IO, Any
 
 import orjson
 
-from app.gateway.answer import Answer, ContentBrokeOff, Spool
+from app.gateway.answer import Answer, ContentBrokeOff, Spool, as_text
 from app.gateway.envelope import Closing, closing_members
 from app.gateway.errors import NoSpaceForAnswer, RangeNotSatisfiable, ResultTooLarge
 from app.gateway.lru import Lru
@@ -248,11 +247,7 @@ def _span(span: tuple[int | None, int | None], size: int) -> tuple[int, int]:
 
 
 def _encoded(document: dict[str, Any], content: bytes, rest: dict[str, Any]) -> bytes:
-    try:
-        shown = {"encoding": "utf-8", "content": content.decode("utf-8")}
-    except UnicodeDecodeError:
-        shown = {"encoding": "base64", "content": base64.b64encode(content).decode("ascii")}
-    return orjson.dumps(document | shown | rest)[:-1]
+    return orjson.dumps(document | as_text(content) | rest)[:-1]
 
 
 def _too_large_for_json(limit: int) -> ResultTooLarge:

@@ -54,8 +54,8 @@ class Conditions:
 
 
 class ObjectWrites:
-    """`intend` makes an intent durable: nothing is changed without one. `tag_key`: makes tags of ETags, which could tell
-    of content to who reads an approval."""
+    """`intend` makes an intent durable: nothing is changed without one. `tag_key`: makes tags of ETags, which could
+    tell of content to who reads an approval."""
 
     def __init__(
         self,

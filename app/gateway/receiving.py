@@ -3,6 +3,7 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -111,27 +112,22 @@ class Receive:
     ) -> Answer:
         binding = binding_of(caller, at.broker.name, at.topic)
         until = self._now() + command.visibility_seconds
-        entries: list[bytes] = []
-        labels = set(record.labels)
-        names: list[str] = []
-        withheld = 0
-        for message in messages:
-            if len(message.body) > LARGE_BYTES:
-                shown, name = await asyncio.to_thread(self._shown, window, at, message, record.trace_id)
-            else:
-                shown, name = self._shown(window, at, message, record.trace_id)
-            labels |= shown.labels
-            handle = self._handles.seal(binding, message.handle, until)
-            entry, why = _encoded(message, shown, handle, name)
-            withheld += why is not None
-            entries.append(entry)
-            names.append(name)
-        record.labels, record.rows = tuple(sorted(labels)), len(messages)
-        record.facts |= {"message_ids": tuple(names), "withheld": withheld}
+
+        def looked_at() -> list[_Seen]:
+            return [self._seen(window, at, message, binding, until, record.trace_id) for message in messages]
+
+        if sum(len(message.body) for message in messages) > LARGE_BYTES:
+            seen = await asyncio.to_thread(looked_at)
+        else:
+            seen = looked_at()
+        withheld = sum(one.withheld for one in seen)
+        record.labels = tuple(sorted({*record.labels, *(label for one in seen for label in one.labels)}))
+        record.rows = len(messages)
+        record.facts |= {"message_ids": tuple(one.name for one in seen), "withheld": withheld}
         spool = Spool()
         opening = {"status": "completed", "connection": at.broker.name, "topic": at.topic}
         spool.add(json_bytes(opening)[:-1] + b',"messages":[')
-        spool.add(b",".join(entries))
+        spool.add(b",".join(one.entry for one in seen))
         closing = {
             "message_count": len(messages),
             "withheld_count": withheld,
@@ -143,16 +139,34 @@ class Receive:
         spool.add(b"]," + json_bytes(closing)[1:-1])
         return Answer(status=200, opening=spool)
 
-    def _shown(self, window: Window, at: At, message: Incoming, trace_id: str) -> tuple[Shown, str]:
-        """The message and its id. A fault of ours hides that message, and no other."""
-        if len(message.body) > at.broker.max_bytes:
-            return Shown(withheld=Withheld.TOO_LARGE), window.name(message.message_id)
+    def _seen(
+        self, window: Window, at: At, message: Incoming, binding: Sequence[str], until: float, trace_id: str
+    ) -> "_Seen":
+        """A fault of ours hides that message, and no other."""
+        handle = self._handles.seal(binding, message.handle, until)
+        name = ""
         try:
-            shown = window.show(message.body, message.content_type, message.headers, message.key)
-            return shown, window.name(message.message_id)
+            name = window.name(message.message_id)
+            if len(message.body) > at.broker.max_bytes:
+                shown = Shown(withheld=Withheld.TOO_LARGE)
+            else:
+                shown = window.show(message.body, message.content_type, message.headers, message.key)
+            entry = json_bytes(_entry(message, shown, handle, name))
         except Exception as fault:
             self._report(fault, trace_id)
-            return Shown(withheld=Withheld.MASKING_FAILED), ""
+            shown = Shown(withheld=Withheld.MASKING_FAILED)
+            entry = json_bytes(_entry(message, shown, handle, name))
+        return _Seen(entry=entry, name=name, labels=shown.labels, withheld=shown.withheld is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """`entry`: JSON, as it leaves."""
+
+    entry: bytes
+    name: str
+    labels: frozenset[str]
+    withheld: bool
 
 
 def require_receive(caller: Caller, at: At, snapshot: PolicySnapshot, context: Context) -> tuple[str, ...]:
@@ -183,14 +197,6 @@ def _seen_by(
             suggestion="Repeat the request without `unmask`: masked content needs no permission.",
         )
     return view
-
-
-def _encoded(message: Incoming, shown: Shown, handle: str, name: str) -> tuple[bytes, Withheld | None]:
-    try:
-        return json_bytes(_entry(message, shown, handle, name)), shown.withheld
-    except (ValueError, TypeError, UnicodeEncodeError, RecursionError):
-        hidden = Shown(withheld=Withheld.NOT_JSON)
-        return json_bytes(_entry(message, hidden, handle, "")), hidden.withheld
 
 
 def _entry(message: Incoming, shown: Shown, handle: str, name: str) -> dict[str, Any]:

@@ -31,10 +31,30 @@ _ARROW_FILE_MAGIC = b"ARROW1"
 def render_columnar(raw: BinaryIO, sink: Sink, plan: RenderPlan, redact: Redactor) -> tuple[int, tuple[str, ...]]:
     """The number of rows and the labels that are masked. Raises ContentRefused."""
     views = ColumnViews(plan.view.columns)
-    try:
-        content = _parquet(raw, plan.limits) if plan.format.kind is FormatKind.PARQUET else _arrow(raw, plan.limits)
+    with _readable(plan):
+        content = _content(raw, plan)
         columns = Columns(content.schema, views, plan.view.default, plan.keys, redact)
         rows = _write(content, columns, sink, plan)
+    return rows, columns.labels
+
+
+def batches_of(raw: BinaryIO, plan: RenderPlan, names: Callable[[pa.Schema], None]) -> Iterator[pa.RecordBatch]:
+    """All columns of all rows, after `names` was told the schema. Raises ContentRefused."""
+    with _readable(plan):
+        content = _content(raw, plan)
+        names(content.schema)
+        read_bytes = 0
+        for batch in content.batches(list(range(len(content.schema)))):
+            read_bytes += batch.nbytes
+            if read_bytes > plan.limits.max_expanded_bytes:
+                raise bomb()
+            yield batch
+
+
+@contextmanager
+def _readable(plan: RenderPlan) -> Iterator[None]:
+    try:
+        yield
     except pa.ArrowMemoryError:
         raise
     except (pa.ArrowException, OSError, EOFError) as broken:
@@ -43,7 +63,6 @@ def render_columnar(raw: BinaryIO, sink: Sink, plan: RenderPlan, redact: Redacto
             ContentFault.UNDECODABLE,
             f"The content is not whole, unencrypted {name} that can be read. Write and store it again.",
         ) from broken
-    return rows, columns.labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +71,10 @@ class _Content:
 
     schema: pa.Schema
     batches: Callable[[list[int]], Iterator[pa.RecordBatch]]
+
+
+def _content(raw: BinaryIO, plan: RenderPlan) -> _Content:
+    return _parquet(raw, plan.limits) if plan.format.kind is FormatKind.PARQUET else _arrow(raw, plan.limits)
 
 
 def _parquet(raw: BinaryIO, limits: RenderLimits) -> _Content:

@@ -31,6 +31,8 @@ class RenderPlan:
     keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     detectors: Detectors = field(default_factory=Detectors)
     limits: RenderLimits = field(default_factory=RenderLimits)
+    looks: bool = False
+    """Nothing is rendered: `labels_masked` of the outcome says which labels are in the content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

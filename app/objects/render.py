@@ -16,10 +16,13 @@ from app.objects.unwrapping import Source, too_large, unwrapped
 
 def render(plan: RenderPlan, source: BinaryIO, sink: BinaryIO, scratch: BinaryIO | None = None) -> Rendered:
     """`scratch`: an empty file that can be read and written, for formats that are read from their end while they are
-    compressed; `source` must be seekable for the others of these (ContentFormat.seekable).
+    compressed; `source` must be seekable for the others of these (ContentFormat.seekable). A plan that looks writes
+    nothing.
 
     Raises ContentRefused, before which part of the output may have been written.
     """
+    if plan.looks:
+        return Rendered(rows=None, labels_masked=_labels(plan, source, scratch), bytes_out=0, sha256="")
     if plan.view.raw:
         raise ValueError("raw content is not rendered")
     out = Sink(sink, plan.format.wrapping, plan.limits.max_output_bytes)
@@ -64,6 +67,16 @@ def _rendered(
             else:
                 raw = _expanded(plan, raw, scratch)
             return render_columnar(raw, out, plan, redact)
+
+
+def _labels(plan: RenderPlan, raw: BinaryIO, scratch: BinaryIO | None) -> tuple[str, ...]:
+    from app.objects.looking import look
+
+    if not plan.format.seekable:
+        return look(plan, _source(plan, raw), plan.detectors.find)
+    if plan.format.wrapping is not Wrapping.NONE:
+        raw = _expanded(plan, raw, scratch)
+    return look(plan, raw, plan.detectors.find)
 
 
 def _source(plan: RenderPlan, raw: BinaryIO) -> Source:

@@ -38,6 +38,18 @@ def render_text(
     return tuple(sorted(labels))
 
 
+def windows(source: Source) -> Iterator[str]:
+    """All of the text in pieces that overlap, so that whatever is found lies whole in one of them. Raises
+    ContentRefused."""
+    text = ""
+    for piece in _decoded(source):
+        text += piece
+        if len(text) >= WINDOW_CHARACTERS + AHEAD_CHARACTERS:
+            yield text
+            text = text[-AHEAD_CHARACTERS:]
+    yield text
+
+
 def _show(behind: str, text: str, upto: int, sink: Sink, covering: Covering, find: Find, labels: set[str]) -> int:
     """Writes the beginning of the text, about `upto` characters, and says how many they were."""
     skipped = len(behind)

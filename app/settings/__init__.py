@@ -4,9 +4,11 @@ from app.settings.load import SettingsError, config_path, load_settings
 from app.settings.model import (
     Audit,
     Connection,
+    FilesystemConnection,
     Issuer,
     Limits,
     Masking,
+    MemoryConnection,
     PluginConnection,
     PostgresConnection,
     SecretRef,
@@ -20,9 +22,11 @@ from app.settings.unsafe import findings, unacknowledged
 __all__ = [
     "Audit",
     "Connection",
+    "FilesystemConnection",
     "Issuer",
     "Limits",
     "Masking",
+    "MemoryConnection",
     "PluginConnection",
     "PostgresConnection",
     "SecretRef",

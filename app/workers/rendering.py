@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import BinaryIO, Protocol, TypeVar
 
 from app.objects.formats import Wrapping
@@ -78,6 +79,15 @@ class RenderingWorkers:
             else:
                 turn = await held.enter_async_context(self._turn())
                 yield held.enter_context(_PipedJob(turn, plan, given))
+
+    async def found(self, plan: RenderPlan, chunks: AsyncIterator[bytes]) -> tuple[str, ...]:
+        """The labels that are in the content. Raises ContentRefused."""
+        async with self.job(replace(plan, looks=True)) as job:
+            async for chunk in chunks:
+                await job.write(chunk)
+            rendered, file = await job.finish()
+        file.close()
+        return rendered.labels_masked
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator["_Turn"]:

@@ -1,0 +1,187 @@
+"""Which labels are in content that somebody puts: what the data file names in it, and what detectors find anywhere.
+
+Nothing is rendered. Every text of it is searched, names of members and columns too, and every number that is long
+enough to be somebody's; a JSON document is read as a whole, so one that is large has to come as NDJSON.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from app.masking.masks import Null
+from app.masking.redaction import Find
+from app.objects.column_names import ColumnViews
+from app.objects.columnar import batches_of
+from app.objects.encoding import as_utf8, without_mark
+from app.objects.formats import FormatKind
+from app.objects.json_masking import masked
+from app.objects.json_places import JsonPlaces
+from app.objects.json_text import parsed
+from app.objects.ndjson import lines_of
+from app.objects.plan import RenderPlan
+from app.objects.refusal import ContentFault, ContentRefused
+from app.objects.text import windows
+from app.objects.unwrapping import Source, whole
+from app.policy.content import ContentView, FieldView
+
+LEAST_DIGITS = 6
+MOST_DOCUMENT_BYTES = 64 << 20
+_HEADER_BYTES = 1 << 20
+_JOINED_CHARACTERS = 1 << 16
+_APART = "\n\x1f\n"
+"""Between values that are searched together: no entity goes over it, and no context word either."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    find: Find
+    labels: set[str] = field(default_factory=set)
+
+    def texts(self, texts: Iterable[str]) -> None:
+        """Short ones are searched together: each search has a cost of its own."""
+        waiting: list[str] = []
+        size = 0
+        for text in texts:
+            waiting.append(text)
+            size += len(text)
+            if size > _JOINED_CHARACTERS:
+                self._search(waiting)
+                waiting, size = [], 0
+        self._search(waiting)
+
+    def _search(self, texts: list[str]) -> None:
+        if texts:
+            self.labels.update(one.label for one in self.find(_APART.join(texts)))
+
+
+def look(plan: RenderPlan, source: Source | BinaryIO, find: Find) -> tuple[str, ...]:
+    """Sorted labels. `source`: without its wrapping; seekable where the format is. Raises ContentRefused."""
+    seen = _Seen(find)
+    match plan.format.kind:
+        case FormatKind.TEXT:
+            _text(source, seen)
+        case FormatKind.CSV | FormatKind.TSV:
+            _csv(source, plan, seen)
+        case FormatKind.JSON:
+            data = whole(source, MOST_DOCUMENT_BYTES)
+            if data is None:
+                raise ContentRefused(
+                    ContentFault.TOO_LARGE,
+                    f"A JSON document above {MOST_DOCUMENT_BYTES:,} bytes cannot be looked through. Put it as NDJSON.",
+                )
+            _documents(plan, iter([(None, without_mark(data))]), seen)
+        case FormatKind.NDJSON:
+            _documents(plan, ((f"line {at}", line) for at, line in lines_of(source, plan.limits)), seen)
+        case FormatKind.PARQUET | FormatKind.ARROW:
+            _columnar(source, plan, seen)  # type: ignore[arg-type]
+    return tuple(sorted(seen.labels))
+
+
+def _text(source: Source, seen: _Seen) -> None:
+    for window in windows(source):
+        seen.labels.update(one.label for one in seen.find(window))
+
+
+def _csv(source: Source, plan: RenderPlan, seen: _Seen) -> None:
+    """Searched as the text it is: quoting changes little of a cell, and a search over whole rows has context."""
+    text = as_utf8(source)
+    start = b""
+    while len(start) < _HEADER_BYTES and b"\n" not in start and (chunk := text.read(_HEADER_BYTES)):
+        start += chunk
+    names = plan.view.header
+    if names is None:
+        delimiter = "\t" if plan.format.kind is FormatKind.TSV else plan.view.delimiter or ","
+        line = start.partition(b"\n")[0].decode("utf-8", "replace")
+        names = tuple(next(csv.reader(io.StringIO(line), delimiter=delimiter), ()))
+    _columns(plan.view, names, seen)
+    _text(_After(start, text), seen)
+
+
+class _After:
+    def __init__(self, start: bytes, rest: Source) -> None:
+        self._start = io.BytesIO(start)
+        self._rest = rest
+
+    def read(self, size: int, /) -> bytes:
+        return self._start.read(size) or self._rest.read(size)
+
+
+def _columns(view: ContentView, names: Iterable[str], seen: _Seen) -> None:
+    views = ColumnViews(view.columns)
+    for name in names:
+        found = views.of(name)
+        if found is not None and found.label is not None:
+            seen.labels.add(found.label)
+
+
+def _documents(plan: RenderPlan, documents: Iterator[tuple[str | None, bytes]], seen: _Seen) -> None:
+    """Read twice: as it is rendered, for the labels of its places, and with every member of a name that comes twice."""
+    places = JsonPlaces(_labelled(plan.view), {}, str)
+    for place, data in documents:
+        masked(parsed(data, plan.limits.max_depth, place), places.root)
+        seen.texts(_texts_of(json.loads(data, object_pairs_hook=_Members, parse_float=str, parse_int=str)))
+    seen.labels.update(places.labels_met())
+
+
+class _Members(list[tuple[str, Any]]):
+    """Of an object, those of one name included."""
+
+
+def _labelled(view: ContentView) -> ContentView:
+    """Everything comes raw but what has a label, so that its masks say where a label was met."""
+    paths = {
+        path: FieldView(label=each.label, mask=Null()) if each.label is not None else FieldView()
+        for path, each in view.paths.items()
+    }
+    return replace(view, paths=paths, default=FieldView(), scanned=False)
+
+
+def _texts_of(document: Any) -> Iterator[str]:
+    waiting: list[Any] = [document]
+    while waiting:
+        value = waiting.pop()
+        match value:
+            case str():
+                yield value
+            case dict():
+                yield from value
+                waiting.extend(value.values())
+            case list() | tuple():
+                waiting.extend(value)
+            case bool() | None:
+                pass
+            case bytes():
+                yield value.decode("utf-8", "replace")
+            case _:
+                if len(text := str(value)) >= LEAST_DIGITS:
+                    yield text.removesuffix(".0")
+
+
+def _columnar(raw: BinaryIO, plan: RenderPlan, seen: _Seen) -> None:
+    def names(schema: pa.Schema) -> None:
+        _columns(plan.view, _paths(schema), seen)
+        seen.texts(schema.names)
+
+    for batch in batches_of(raw, plan, names):
+        for column in batch.columns:
+            seen.texts(_texts_of(_distinct(column)))
+
+
+def _distinct(column: pa.Array) -> list[Any]:
+    values: list[Any] = (column if pa.types.is_nested(column.type) else column.unique()).to_pylist()
+    return values
+
+
+def _paths(fields: Iterable[pa.Field], above: str = "") -> Iterator[str]:
+    for each in fields:
+        yield above + each.name
+        kind, here = each.type, above + each.name
+        while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            kind, here = kind.value_type, here + "[]"
+        if pa.types.is_struct(kind):
+            yield from _paths([kind.field(at) for at in range(kind.num_fields)], here + ".")
