@@ -21,12 +21,18 @@ MAX_COMPLAINTS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A message as its sender wants it."""
+    """A message as its sender wants it. `whole`: the event came whole, as the payload of the request."""
 
     payload: Payload
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str | None = None
     event: Event | None = None
+    whole: bool = False
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Of the payload in the request body."""
+        return ("payload", "data") if self.whole else (self.payload.member,)
 
     @property
     def content_type(self) -> str:
@@ -61,15 +67,15 @@ def screen(
     desk = _Desk(intake=intake, covers=covers, find=find, done=frozenset(done))
     payload = draft.payload
     if payload.form is not Form.BINARY:
-        value = desk.value(payload.value, place, pointer_to(payload.member), "", 0)
+        value = desk.value(payload.value, place, pointer_to(*draft.place), "", 0)
         payload = replace(payload, value=value)
     event = draft.event
     if event is not None:
-        event = desk.event(event)
+        event = desk.event(event, "/payload" if draft.whole else "/cloud_event")
     headers = {name: desk.named_text(name, value, "/headers") for name, value in draft.headers.items()}
     key = None if draft.key is None else desk.text(draft.key, "/key", "")
     return Screened(
-        draft=Draft(payload=payload, headers=headers, key=key, event=event),
+        draft=replace(draft, payload=payload, headers=headers, key=key, event=event),
         labels=tuple(sorted(desk.labels)),
         masked_labels=tuple(sorted(desk.masked)),
         asked_labels=tuple(sorted(desk.asked)),
@@ -149,9 +155,9 @@ class _Desk:
     def named_text(self, name: str, text: str, pointer: str) -> str:
         return self.text(text, self._named(name, pointer), name)
 
-    def event(self, event: Event) -> Event:
+    def event(self, event: Event, pointer: str) -> Event:
         said: dict[str, Any] = {
-            name: self.named_text(name, value, "/cloud_event") if isinstance(value, str) else value
+            name: self.named_text(name, value, pointer) if isinstance(value, str) else value
             for name, value in event.attributes().items()
         }
         extensions = {name: said.pop(name) for name in event.extensions}

@@ -20,8 +20,8 @@ _SCHEMAS_KEPT = 256
 Words = Callable[[Any], str]
 
 
-def complaints_of(schema: str, value: Any, member: str) -> tuple[Complaint, ...]:
-    """At most MAX_COMPLAINTS, with pointers below `/member`; empty: it fits."""
+def complaints_of(schema: str, value: Any, *place: str) -> tuple[Complaint, ...]:
+    """At most MAX_COMPLAINTS, with pointers below `place` in the request body; empty: it fits."""
     validator = _validator(schema)
     try:
         if validator.is_valid(value):
@@ -29,8 +29,8 @@ def complaints_of(schema: str, value: Any, member: str) -> tuple[Complaint, ...]
         found = list(islice(validator.iter_errors(value), MAX_COMPLAINTS))
     except (ValueError, RecursionError):
         # What the library cannot take in fits no schema.
-        return (Complaint(pointer=pointer_to(member), detail="cannot be held against the schema of this topic"),)
-    return tuple(dict.fromkeys(_complaint(error, member) for error in found))
+        return (Complaint(pointer=pointer_to(*place), detail="cannot be held against the schema of this topic"),)
+    return tuple(dict.fromkeys(_complaint(error, place) for error in found))
 
 
 @lru_cache(maxsize=_SCHEMAS_KEPT)
@@ -38,10 +38,10 @@ def _validator(text: str) -> jsonschema_rs.Draft202012Validator:
     return compiled(text)
 
 
-def _complaint(error: jsonschema_rs.ValidationError, member: str) -> Complaint:
-    pointer = pointer_to(member, *error.instance_path)
+def _complaint(error: jsonschema_rs.ValidationError, place: tuple[str, ...]) -> Complaint:
+    pointer = pointer_to(*place, *error.instance_path)
     if len(pointer) > MAX_POINTER_CHARS:
-        pointer = pointer_to(member)
+        pointer = pointer_to(*place)
     words = _WORDS.get(error.kind.name)
     return Complaint(pointer=pointer, detail=f"breaks {error.kind.name}" if words is None else words(error.kind))
 

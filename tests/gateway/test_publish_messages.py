@@ -172,6 +172,9 @@ async def test_a_payload_becomes_the_data_of_an_event(site: MessageSite) -> None
         "specversion": "1.0", "type": "order.created", "source": "/shop", "time": "2025-06-15T15:06:40.000000Z",
         "id": site.wire.sent[0].message_id, "datacontenttype": "application/json", "data": {"name": "Ana"},
     }  # fmt: skip
+    bad = {**sent, "subject": AWS, "data": {"key": AWS}}
+    denied = await site.publish("ana", "events", bad, content_type=CLOUD_EVENT_TYPE)
+    assert [each["pointer"] for each in denied.body["errors"]] == ["/payload/data/key", "/payload/subject"]
     again = await site.publish("ana", "events", sent, content_type=CLOUD_EVENT_TYPE)
     assert again.status == 200
     assert json.loads(site.wire.sent[1].body) == sent
