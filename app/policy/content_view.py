@@ -1,8 +1,9 @@
 """How objects and messages come to one caller: the words of the data file, with masks for labels not unmasked."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
-from app.masking.masks import Hide, Mask, Redact, kind_of
+from app.masking.masks import Hide, Redact, kind_of
 from app.policy.content import NOTHING_KNOWN, ContentView, FieldView
 from app.policy.content_data import ContentData, ContentEntry
 from app.policy.detected import DETECTED_LABELS
@@ -15,14 +16,33 @@ _TEXT = FieldView(mask=Redact())
 def content_view(data: ContentData, resource: str, masks: Masks, comes_raw: Callable[[str], bool]) -> ContentView:
     """`comes_raw` is asked for every label that has a say here, and for no other."""
     entry = data.entries.of(resource)
-    if entry is None:
-        entry = ContentEntry(default=data.default)
-        listed = False
-    else:
-        listed = True
-    labels = tuple(sorted(entry.labels))
-    if entry.raw:
-        return ContentView(raw=True, labels=labels)
+    if entry is not None and entry.raw:
+        return ContentView(raw=True, labels=tuple(sorted(entry.labels)))
+    looked_at = entry or ContentEntry(default=data.default)
+    shown = _fields(looked_at, masks, comes_raw, scanned=data.scanned)
+    fields = (*shown.columns.values(), *shown.paths.values(), shown.default)
+    if entry is not None and _nothing_to_mask(entry, fields, scanned=data.scanned):
+        return ContentView(raw=True, format=entry.format, labels=shown.labels)
+    redacts = any(isinstance(each.mask, Redact) for each in (*fields, shown.text))
+    if redacts or (data.scanned and shown.default.mask is None):
+        return replace(shown, found=_found(masks, comes_raw))
+    return shown
+
+
+def arriving_view(data: ContentData, resource: str, masks: Masks) -> ContentView:
+    """Of what comes in: every mask in force, and everything that can be found has one. `raw`: of an entry that says so,
+    whose content nobody can look into."""
+    entry = data.entries.of(resource) or ContentEntry(default=data.default)
+
+    def never(label: str) -> bool:
+        return False
+
+    shown = _fields(entry, masks, never, scanned=data.scanned)
+    return replace(shown, raw=entry.raw, found=_found(masks, never))
+
+
+def _fields(entry: ContentEntry, masks: Masks, comes_raw: Callable[[str], bool], *, scanned: bool) -> ContentView:
+    """Without `found`."""
 
     def seen(word: str) -> FieldView:
         match word:
@@ -39,22 +59,18 @@ def content_view(data: ContentData, resource: str, masks: Masks, comes_raw: Call
     paths = {path: seen(word) for path, word in entry.paths.items()}
     default = _TEXT if entry.format == "text" else seen(entry.default)
     text = _text(entry, default)
-    fields = (*columns.values(), *paths.values(), default)
-    if listed and _nothing_to_mask(entry, fields, scanned=data.scanned):
-        return ContentView(raw=True, format=entry.format, labels=labels)
-    redacts = any(isinstance(each.mask, Redact) for each in (*fields, text)) or (data.scanned and default.mask is None)
+    every = (*columns.values(), *paths.values(), default, *((text,) if isinstance(text.mask, Redact) else ()))
     return ContentView(
         columns=columns,
         paths=paths,
         default=default,
         text=text,
-        scanned=data.scanned,
-        found=_found(masks, comes_raw) if redacts else {},
+        scanned=scanned,
         format=entry.format,
         header=entry.header,
         delimiter=entry.delimiter,
-        labels=labels,
-        masks=_kinds(each.mask for each in (*fields, *((text,) if isinstance(text.mask, Redact) else ()))),
+        labels=tuple(sorted(entry.labels)),
+        masks=tuple(sorted({kind_of(each.mask) for each in every if each.mask is not None})),
     )
 
 
@@ -73,7 +89,3 @@ def _found(masks: Masks, comes_raw: Callable[[str], bool]) -> Mapping[str, Field
     return {
         label: FieldView(label=label, mask=None if comes_raw(label) else masks.of(label)) for label in sorted(known)
     }
-
-
-def _kinds(masks: Iterable[Mask | None]) -> tuple[str, ...]:
-    return tuple(sorted({kind_of(mask) for mask in masks if mask is not None}))

@@ -14,7 +14,7 @@ from app.policy.conditions import VOLATILE_NAMES
 from app.policy.connections import ConnectionKind, actions_on
 from app.policy.content import ContentView, Intake, TopicRules
 from app.policy.content_data import ContentData
-from app.policy.content_view import content_view
+from app.policy.content_view import arriving_view, content_view
 from app.policy.data_file import ConnectionData, TableData
 from app.policy.decision import (
     Action,
@@ -173,8 +173,7 @@ class LoadedPolicy:
         return replace(shown, asks=wanted.asks, asked_labels=wanted.asked, refused_labels=wanted.refused)
 
     def arriving_view(self, connection: str, name: str) -> ContentView:
-        resource = object_resource(connection, name)
-        return content_view(self._content(connection), resource, self._parts.masks, lambda label: False)
+        return arriving_view(self._content(connection), object_resource(connection, name), self._parts.masks)
 
     def intake(self, connection: str, name: str) -> Intake:
         return self.topic_rules(connection, name).intake

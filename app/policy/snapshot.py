@@ -65,7 +65,8 @@ class PolicySnapshot(Protocol):
 
     def arriving_view(self, connection: str, name: str) -> ContentView:
         """What the data file says of content that is put at this key, or published to this topic, with every mask in
-        force: nobody unmasks anything that comes in."""
+        force: nobody unmasks anything that comes in. `found` holds every label that can be found; `raw` is true where
+        the data file says raw, and nowhere else."""
 
     def intake(self, connection: str, name: str) -> Intake:
         """What may be put at this key, whoever puts it."""

@@ -219,6 +219,21 @@ def test_a_strange_key_is_met_as_policy_spells_it(key: str) -> None:
     assert not odd.content_view(ANA, "lake", "ab.csv", {}, ()).raw
 
 
+@pytest.mark.parametrize("key", ["customers/may.csv", "customers/public.csv", "letters/a.txt", "open/a", "nobody/a"])
+def test_of_what_arrives_everything_that_can_be_found_has_its_mask_whoever_brings_it(key: str) -> None:
+    view = POLICY.arriving_view("lake", key)
+    assert not view.raw
+    assert set(DETECTED_LABELS) <= set(view.found)
+    assert not [label for label, found in view.found.items() if found.mask is None]
+    assert view.columns == lake(key).columns
+
+
+def test_of_what_arrives_raw_is_what_the_file_says_is_raw() -> None:
+    view = POLICY.arriving_view("lake", "brand/logo.png")
+    assert view.raw
+    assert view.found["pii.email"].mask == EMAIL
+
+
 def test_conditions_hear_a_label_whole_and_by_its_first_part() -> None:
     assert spoken(["pii.email", "pii.contact.phone", "secret.jwt"]) == (
         "pii",
