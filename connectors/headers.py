@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from urllib.parse import quote, unquote
 
 PACKED = "douane-headers"
 """The name of that header. Its text is ASCII, whatever it says."""
@@ -41,3 +42,18 @@ def joined(native: Mapping[str, str], packed: str | None) -> dict[str, str]:
     if not isinstance(more, dict) or not all(isinstance(value, str) for value in more.values()):
         return {**native, PACKED: packed}
     return {**native, **more}
+
+
+def encoded(text: str) -> str:
+    """Any text as one that every broker carries, never empty: percent-encoded."""
+    return quote(text, safe="", errors="surrogatepass") or "%"
+
+
+def decoded(text: str) -> str:
+    """What `encoded` was given."""
+    return "" if text == "%" else unquote(text, errors="surrogatepass")
+
+
+def one_line(text: str) -> str:
+    """As it is where every broker carries it, else encoded: for what is such a text unless something is wrong."""
+    return text if _VALUE.fullmatch(text) else encoded(text)

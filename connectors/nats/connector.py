@@ -103,8 +103,8 @@ class NatsConnector:
             try:
                 left_s = max(deadline - loop.time(), 0)
                 return await Receiving(link, consumer).run(limit=limit, visibility_s=visibility_s, wait_s=left_s)
-            except NoResponders as e:
-                # Somebody deleted the consumer: it is made anew, once.
+            except (NoResponders, TimeoutError) as e:
+                # Somebody deleted the consumer, which older servers say nothing of: it is made anew, once.
                 management.forget(topic)
                 if again:
                     raise unavailable() from e

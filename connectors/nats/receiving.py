@@ -40,7 +40,7 @@ class Receiving:
         self._got: list[Pulled] = []
 
     async def run(self, *, limit: int, visibility_s: float, wait_s: float) -> tuple[Incoming, ...]:
-        """Raises what Link.request raises, and NoResponders: the consumer is gone."""
+        """Raises what Link.request raises; NoResponders and TimeoutError: the consumer may be gone."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_s
         try:

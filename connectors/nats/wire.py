@@ -1,12 +1,11 @@
 """A message as NATS carries it: everything but the body is a header."""
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote, unquote
 
 from nats.aio.msg import Msg
 
 from connectors.contract import Incoming, Outgoing
-from connectors.headers import PACKED, joined, split
+from connectors.headers import PACKED, decoded, encoded, joined, one_line, split
 from connectors.nats.handles import Delivery, handle
 from connectors.nats.management import Consumer
 
@@ -22,11 +21,15 @@ _HIDDEN = frozenset({_CONTENT_TYPE.lower(), _KEY.lower(), _OURS.lower(), PACKED}
 def to_headers(message: Outgoing, stream: str) -> dict[str, str]:
     """The server keeps the message only if the subject is of `stream`."""
     native, packed = split(message.headers)
-    headers = native | {_CONTENT_TYPE: _line(message.content_type), _OURS: _line(message.message_id), _STREAM: stream}
+    headers = native | {
+        _CONTENT_TYPE: one_line(message.content_type),
+        _OURS: one_line(message.message_id),
+        _STREAM: stream,
+    }
     if message.key is not None:
-        headers[_KEY] = _quoted(message.key)
+        headers[_KEY] = encoded(message.key)
     if message.dedup_id is not None:
-        headers[_DEDUP] = _line(message.dedup_id)
+        headers[_DEDUP] = one_line(message.dedup_id)
     if packed is not None:
         headers[PACKED] = packed
     return headers
@@ -47,19 +50,10 @@ def incoming(message: Msg, told: Delivery, consumer: Consumer) -> Incoming:
         body=message.data,
         content_type=native.get(_CONTENT_TYPE.lower()),
         headers=joined(shown, native.get(PACKED)),
-        key=None if key is None else unquote(key, errors="surrogatepass"),
+        key=None if key is None else decoded(key),
         published_at=_rfc3339(told.time_ns),
         deliveries=told.delivered,
     )
-
-
-def _line(text: str) -> str:
-    """One line of ASCII whatever the text: as it is where that is safe, else percent-encoded."""
-    return text if text.isascii() and text.isprintable() and text == text.strip() else _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="", errors="surrogatepass")
 
 
 def _rfc3339(time_ns: int) -> str:

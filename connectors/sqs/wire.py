@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from connectors.contract import Incoming, Outgoing
-from connectors.headers import PACKED, joined, plain, split
+from connectors.headers import PACKED, decoded, encoded, joined, one_line, plain, split
 
 if TYPE_CHECKING:
     from types_boto3_sqs.type_defs import MessageTypeDef
@@ -42,9 +42,9 @@ def text_of(body: bytes) -> str | None:
 
 def sent(message: Outgoing, *, fifo: bool) -> dict[str, Any]:
     """What SendMessage takes besides the queue."""
-    own = {_CONTENT_TYPE: message.content_type, _OURS: message.message_id}
+    own = {_CONTENT_TYPE: one_line(message.content_type), _OURS: one_line(message.message_id)}
     if message.key is not None:
-        own[_KEY] = message.key
+        own[_KEY] = encoded(message.key)
     text = text_of(message.body)
     if text is None:
         # An empty text is none either: three bits more say that it is empty.
@@ -91,10 +91,17 @@ def incoming(message: "MessageTypeDef", handle: str) -> Incoming:
         body=_body(message["Body"], attributes.get(_ENCODING)),
         content_type=attributes.get(_CONTENT_TYPE),
         headers=joined({n: v for n, v in attributes.items() if n not in _OWN}, attributes.get(PACKED)),
-        key=attributes.get(_KEY, system.get("MessageGroupId") if _OURS not in attributes else None),
+        key=_key(attributes, system.get("MessageGroupId")),
         published_at=_rfc3339(system.get("SentTimestamp")),
         deliveries=int(system["ApproximateReceiveCount"]) if "ApproximateReceiveCount" in system else None,
     )
+
+
+def _key(attributes: Mapping[str, str], group: str | None) -> str | None:
+    """The group of a FIFO queue is the key of those who write there without us."""
+    if _OURS not in attributes:
+        return group
+    return decoded(attributes[_KEY]) if _KEY in attributes else None
 
 
 def _body(text: str, encoding: str | None) -> bytes:
