@@ -37,7 +37,7 @@ CATALOG = Catalog(
 )
 POLICY = load(
     {p.relative_to(FOLDER).as_posix(): p.read_bytes() for p in FOLDER.rglob("*") if p.is_file()},
-    {"shop": ConnectionKind.SQL},
+    {"shop": ConnectionKind.SQL, "files": ConnectionKind.OBJECTS, "queue": ConnectionKind.MESSAGES},
 )
 
 
