@@ -59,8 +59,11 @@ class PutBody(Body):
 class ObjectOut(BaseModel):
     key: str
     comes: Annotated[
-        Literal["raw", "masked", "closed"],
-        Field(description="How fetch_object gives its content; closed: you may list it and not fetch it."),
+        Literal["raw", "masked", "by_type", "closed"],
+        Field(
+            description="How fetch_object gives its content. by_type: masked if its content type is one that can be "
+            "masked, else refused; closed: you may list it and not fetch it."
+        ),
     ]
     size: Annotated[int | None, Field(description="Bytes; null where content comes masked.")] = None
     etag: Annotated[str | None, Field(description="Null where content comes masked.")] = None

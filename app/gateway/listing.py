@@ -15,8 +15,10 @@ from app.gateway.object_commands import ListObjects
 from app.gateway.object_faults import refusal_of_store
 from app.gateway.object_planning import ObjectPlanner
 from app.gateway.record import Record
+from app.objects.formats import format_of
 from app.objects.keys import ObjectKey, stored_key
 from app.policy.caller import Caller
+from app.policy.content import ContentView
 from app.policy.decision import Action, Allow, Deny
 from app.policy.resources import object_resource
 from app.policy.snapshot import PolicySnapshot
@@ -132,14 +134,19 @@ def _object(
     snapshot: PolicySnapshot, caller: Caller, bucket: Bucket, key: ObjectKey, info: ObjectInfo, context: dict[str, Any]
 ) -> dict[str, Any]:
     decision = snapshot.decide(caller, object_resource(bucket.name, key), Action.FETCH, context)
-    closed = isinstance(decision, Deny)
-    raw = not closed and snapshot.content_view(caller, bucket.name, key, context, ()).raw
-    comes = "closed" if closed else "raw" if raw else "masked"
-    tells = raw and isinstance(decision, Allow)
+    view = snapshot.content_view(caller, bucket.name, key, context, ())
+    tells = view.raw and isinstance(decision, Allow)
     return {
         "key": key,
-        "comes": comes,
+        "comes": "closed" if isinstance(decision, Deny) else _comes(view, key),
         "size": info.size if tells else None,
         "etag": info.etag if tells else None,
         "last_modified": info.last_modified,
     }
+
+
+def _comes(view: ContentView, key: ObjectKey) -> str:
+    if view.raw:
+        return "raw"
+    # A listing does not tell content types; where the key's ending says nothing, they decide.
+    return "masked" if format_of(key, None, view.format) is not None else "by_type"

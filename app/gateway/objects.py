@@ -186,7 +186,8 @@ class Objects:
             return
         if not possible:
             raise not_found()
-        decision = snapshot.decide(caller, resource, action, self._planner.context(caller, key, None))
+        context = {**self._planner.context(caller, key, None), "labels": ()}
+        decision = snapshot.decide(caller, resource, action, context)
         if isinstance(decision, Deny):
             raise self._planner.denied(decision, caller, snapshot, resource)
 

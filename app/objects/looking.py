@@ -82,9 +82,11 @@ def look(plan: RenderPlan, source: Source | BinaryIO, find: Find) -> tuple[str, 
     return tuple(sorted(seen.labels))
 
 
-def _text(source: Source, seen: _Seen) -> None:
+def _text(source: Source, seen: _Seen, delimiter: str = "") -> None:
+    """`delimiter`: of cells; a comma between digits would be read as part of a number."""
     for window in windows(source):
-        seen.labels.update(one.label for one in seen.find(window))
+        text = window.replace(delimiter, "\t") if delimiter else window
+        seen.labels.update(one.label for one in seen.find(text))
 
 
 def _csv(source: Source, plan: RenderPlan, seen: _Seen) -> None:
@@ -93,13 +95,13 @@ def _csv(source: Source, plan: RenderPlan, seen: _Seen) -> None:
     start = b""
     while len(start) < _HEADER_BYTES and b"\n" not in start and (chunk := text.read(_HEADER_BYTES)):
         start += chunk
+    delimiter = "\t" if plan.format.kind is FormatKind.TSV else plan.view.delimiter or ","
     names = plan.view.header
     if names is None:
-        delimiter = "\t" if plan.format.kind is FormatKind.TSV else plan.view.delimiter or ","
         line = start.partition(b"\n")[0].decode("utf-8", "replace")
         names = tuple(next(csv.reader(io.StringIO(line), delimiter=delimiter), ()))
     _columns(plan.view, names, seen)
-    _text(_After(start, text), seen)
+    _text(_After(start, text), seen, delimiter)
 
 
 class _After:

@@ -121,9 +121,13 @@ def ro_cnp(d: str) -> bool:
 
 
 def cz_rodne_cislo(d: str) -> bool:
-    """Months of women are raised by 50, of full series by 20 more; all ten digits are a multiple of 11."""
+    """Months of women are raised by 50, of full series by 20 more; all ten digits are a multiple of 11.
+
+    Until 1985 a remainder of ten was written as 0.
+    """
     month = int(d[2:4]) % 50
-    return short_date(f"{d[:2]}{month - 20 if month > 20 else month:02d}{d[4:6]}") and int(d) % 11 == 0
+    date = f"{d[:2]}{month - 20 if month > 20 else month:02d}{d[4:6]}"
+    return short_date(date) and (int(d) % 11 == 0 or (int(d[:9]) % 11 == 10 and d[9] == "0"))
 
 
 def tr_kimlik(d: str) -> bool:

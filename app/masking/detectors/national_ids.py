@@ -23,10 +23,11 @@ class DigitId:
     words: Words
     supported: float = 0.9
 
-    def score(self, page: Page, start: int, end: int, digits: str, shape: Shape) -> float:
+    def score(self, page: Page, start: int, end: int, digits: str, shape: Shape, trust: float) -> float:
+        """`trust` is multiplied with the score that the digits have by themselves."""
         if not self.check(digits):
             return 0.0
-        return self.supported if self.words.near(page, start, end) else self.alone[shape]
+        return self.supported if self.words.near(page, start, end) else self.alone[shape] * trust
 
 
 def _kind(

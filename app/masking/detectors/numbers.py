@@ -7,7 +7,7 @@ from app.masking.detectors.national_ids import BY_SHAPE
 from app.masking.detectors.page import Candidate, Page, pattern
 from app.masking.detectors.phones import MAX_DIGITS as MAX_PHONE
 from app.masking.detectors.phones import MIN_DIGITS as MIN_PHONE
-from app.masking.detectors.phones import international, national, phone_word, prefix_of
+from app.masking.detectors.phones import PhoneWords, international, national, prefix_of
 
 # A date is taken first, so that it neither hides a number behind it nor passes for one.
 _RUNS = pattern(
@@ -17,46 +17,62 @@ _RUNS = pattern(
 )
 _GROUPS = pattern(rb"[0-9]+")
 _MOST_GROUPS = 7
+_LONGEST_DATE = 11
+_AMONG_OTHERS = 0.75
+"""How much less a national id counts by itself that is a part of a longer row of numbers."""
+_SHORTEST_ID = min(map(sum, BY_SHAPE))
+_POINT = 0x2E
 _ALNUM = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _TIGHT = frozenset(b"-/")
 
 
 def numbers(page: Page, regions: tuple[str, ...]) -> list[Candidate]:
     """Every card, national id and telephone number among the digits of a page; they may overlap."""
+    reader = _Reader(page, regions)
     data = page.data
-    out: list[Candidate] = []
     for match in _RUNS.finditer(data):
         start, end = match.span()
         run = data[start:end]
         if run.isdigit():
             if end - start <= MAX_DIGITS:
-                _Run(page, [(start, end)], regions, out).read()
-        elif end - start > 11 or run[-1:].isdigit():
-            groups = [(start + a, start + b) for a, b in (m.span() for m in _GROUPS.finditer(run))]
-            _Run(page, groups, regions, out).read()
-    return out
+                reader.read_one(start, end)
+        elif end - start > _LONGEST_DATE or run[-1:].isdigit():
+            reader.read([(start + a, start + b) for a, b in (m.span() for m in _GROUPS.finditer(run))])
+    return reader.found
 
 
-class _Run:
-    """Neighbouring groups of digits; each window of them is at most as long as the longest number."""
+class _Reader:
+    """Offers digits of one page to all who know numbers."""
 
-    def __init__(
-        self, page: Page, groups: list[tuple[int, int]], regions: tuple[str, ...], out: list[Candidate]
-    ) -> None:
+    def __init__(self, page: Page, regions: tuple[str, ...]) -> None:
+        self.found: list[Candidate] = []
         self._page, self._data = page, page.data
-        self._groups = groups
         self._regions = regions
-        self._out = out
+        self._phone_words = PhoneWords(page)
         self._phone_until = 0
         """Behind the last telephone number; none begins within another."""
 
-    def read(self) -> None:
-        groups, data = self._groups, self._data
+    def read_one(self, start: int, end: int) -> None:
+        """Digits that stand together."""
+        data = self._data
+        if end - start < _SHORTEST_ID and data[start - 1 : start] != b"+" and not self._phone_words.near(start):
+            return
+        digits, shape = data[start:end].decode("ascii"), (end - start,)
+        if not (_free_before(data, start) and _free_behind(data, end)):
+            # Fifteen digits and more that pass are a card even where letters stand against them.
+            if len(digits) > 14 and data[max(0, start - 1) : start] not in (b".", b","):
+                self._card(start, end, digits, shape)
+            return
+        self._card(start, end, digits, shape)
+        self._national_id(start, end, digits, shape, 1.0)
+        self._phone(start, end, digits, shape, True)
+
+    def read(self, groups: list[tuple[int, int]]) -> None:
+        """Groups with signs between them: every window of neighbours that is not longer than the longest number."""
+        data = self._data
         loose = [True, *(_loose(data, a[1], b[0]) for a, b in pairwise(groups)), True]
         for first, (start, _) in enumerate(groups):
             if not loose[first] or not _free_before(data, start):
-                if len(groups) == 1:
-                    self._card_alone()
                 continue
             lasts = []
             total = 0
@@ -66,52 +82,47 @@ class _Run:
                     break
                 if total >= MIN_PHONE and loose[last + 1] and _free_behind(data, groups[last][1]):
                     lasts.append(last)
-            if lasts:
-                self._windows(first, lasts)
-            elif len(groups) == 1:
-                self._card_alone()
+            # The longest first: a telephone number is not looked for in a shorter window of one that is valid.
+            for last in reversed(lasts):
+                self._window(groups[first : last + 1], not first, last + 1 == len(groups))
 
-    def _windows(self, first: int, lasts: list[int]) -> None:
-        """The longest first: a telephone number is not looked for in a shorter window of one that is valid."""
-        start = self._groups[first][0]
-        prefix = prefix_of(self._data, start)
-        supported: bool | None = None
-        for last in reversed(lasts):
-            window = self._groups[first : last + 1]
-            end = window[-1][1]
-            shape = tuple(b - a for a, b in window)
-            digits = b"".join([self._data[a:b] for a, b in window]).decode("ascii")
-            self._card(start, end, digits, shape)
-            for kind in BY_SHAPE.get(shape, ()):
-                score = kind.score(self._page, start, end, digits, shape)
-                if score:
-                    self._out.append(Candidate("national_id", start, end, score))
-            if start < self._phone_until or len(digits) > MAX_PHONE + 3:
-                continue
-            if supported is None:
-                supported = phone_word(self._page, start)
-            begin, exit_code = prefix or (start, 0)
-            score = international(digits[exit_code:], supported, plus=not exit_code) if prefix else 0.0
-            if not score and (supported or not first):
-                # In the middle of other numbers, a number needs a word that says what it is.
-                score = national(digits, shape, supported, self._regions)
-            if score:
-                if not prefix and self._data[start - 1 : start] == b"(" and b")" in self._data[start:end]:
-                    begin = start - 1
-                self._out.append(Candidate("phone", begin, end, score))
-                if score > 0.6:
-                    self._phone_until = end
+    def _window(self, window: list[tuple[int, int]], at_first: bool, at_last: bool) -> None:
+        start, end = window[0][0], window[-1][1]
+        shape = tuple(b - a for a, b in window)
+        digits = b"".join([self._data[a:b] for a, b in window]).decode("ascii")
+        self._card(start, end, digits, shape)
+        self._national_id(start, end, digits, shape, 1.0 if at_first and at_last else _AMONG_OTHERS)
+        self._phone(start, end, digits, shape, at_first)
 
     def _card(self, start: int, end: int, digits: str, shape: tuple[int, ...]) -> None:
         score = card_score(self._page, start, end, digits, shape)
         if score:
-            self._out.append(Candidate("card", start, end, score))
+            self.found.append(Candidate("card", start, end, score))
 
-    def _card_alone(self) -> None:
-        """Fifteen digits and more that pass are a card even where letters stand against them."""
-        start, end = self._groups[0]
-        if end - start > 14 and not (self._data[start - 1 : start] in (b".", b",") and start > 1):
-            self._card(start, end, self._data[start:end].decode("ascii"), (end - start,))
+    def _national_id(self, start: int, end: int, digits: str, shape: tuple[int, ...], trust: float) -> None:
+        for kind in BY_SHAPE.get(shape, ()):
+            score = kind.score(self._page, start, end, digits, shape, trust)
+            if score:
+                self.found.append(Candidate("national_id", start, end, score))
+
+    def _phone(self, start: int, end: int, digits: str, shape: tuple[int, ...], at_first: bool) -> None:
+        if start < self._phone_until or len(digits) > MAX_PHONE + 3:
+            return
+        data = self._data
+        supported = self._phone_words.near(start)
+        begin, score = start, 0.0
+        prefix = prefix_of(data, start)
+        if prefix:
+            begin, exit_code = prefix
+            score = international(digits[exit_code:], supported, plus=not exit_code)
+        if not score and (supported or at_first) and not (len(shape) == 2 and data[start + shape[0]] == _POINT):
+            # In the middle of other numbers, a number needs a word that says what it is.
+            begin = start - 1 if data[start - 1 : start] == b"(" and b")" in data[start:end] else start
+            score = national(digits, shape, supported, self._regions)
+        if score:
+            self.found.append(Candidate("phone", begin, end, score))
+            if score > 0.6:
+                self._phone_until = end
 
 
 def _loose(data: bytes, start: int, end: int) -> bool:

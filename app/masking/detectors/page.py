@@ -68,9 +68,17 @@ class Words:
         folded = {folded_word(word) for word in spelt}
         short = [_quoted(word) for word in sorted(folded) if word.isascii() and len(word) <= _SHORT_WORD]
         long = [_quoted(word) for word in sorted(folded) if word.isascii() and len(word) > _SHORT_WORD]
-        either = rb"(?:" + b"|".join(short) + rb")(?:[^A-Za-z]|$)|" + b"|".join(long)
+        either = b"|".join([*long, *(word + rb"(?:[^A-Za-z]|$)" for word in short)])
         foreign = tuple(word for word in spelt if not folded_word(word).isascii())
         return cls(pattern(rb"(?i)(?:^|[^A-Za-z])(?:" + either + b")"), foreign)
+
+    def places(self, page: Page) -> list[int]:
+        """Where every such word of the page begins, in order."""
+        found = [match.start() for match in self.latin.finditer(page.data)]
+        if self.foreign and not page.text.isascii():
+            found += [page.folded.at(at) for word in self.foreign for at in _occurrences(page.text, word)]
+            found.sort()
+        return found
 
     def near(self, page: Page, start: int, end: int, before: int = _BEFORE, after: int = _AFTER) -> bool:
         if self.latin.search(page.around(start, end, before, after)):
@@ -82,12 +90,13 @@ class Words:
         return any(word in beside for word in self.foreign)
 
 
+def _occurrences(text: str, word: str) -> Iterator[int]:
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
+
+
 def _quoted(word: bytes) -> bytes:
     """`_` in a word of ours: a space, `-`, `_`, or nothing."""
     return b"[ _-]?".join(re2.escape(part) for part in word.split(b"_"))
-
-
-def spans(compiled: Any, data: bytes) -> Iterator[tuple[int, int]]:
-    """Where a pattern without groups matches, left to right."""
-    for match in compiled.finditer(data):
-        yield match.span()
