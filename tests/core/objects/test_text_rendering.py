@@ -1,0 +1,84 @@
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.masking.detectors import DEFAULT
+from app.masking.masks import Null
+from app.objects.formats import Wrapping
+from app.objects.redacting import covering
+from app.objects.refusal import ContentFault
+from app.objects.sink import Sink
+from app.objects.text import render_text
+from app.policy.content import ContentView, FieldView
+from tests.core.objects.renderings import EMAIL, RAW, refusal, rendered, shown
+
+VIEW = ContentView(default=RAW, default_found=FieldView(mask=Null()))
+
+
+def in_windows(text: str, view: ContentView, window: int, ahead: int) -> str:
+    out = io.BytesIO()
+    render_text(
+        io.BytesIO(text.encode()), Sink(out, Wrapping.NONE, 1 << 30), covering(view, {}), DEFAULT.find, window, ahead
+    )
+    return out.getvalue().decode()
+
+
+WORDS = st.sampled_from(
+    [
+        "ada@example.org",
+        "4111 1111 1111 1111",
+        "GB33BUKB20201555555555",
+        "hello",
+        "the card:",
+        "é",
+        "\n",
+        "1.2.3",
+        "mail",
+    ]
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(WORDS, max_size=40), st.integers(min_value=1, max_value=60))
+def test_what_lies_across_a_border_is_covered(words: list[str], window: int) -> None:
+    text = " ".join(words)
+    content = in_windows(text, VIEW, window, 64)
+    for hidden in ("ada@", "4111", "GB33"):
+        assert hidden not in content
+
+
+@pytest.mark.parametrize("before", range(130_990, 131_080, 7))
+def test_an_address_at_the_end_of_a_window_is_covered(before: int) -> None:
+    text = "a b " * (before // 4) + "write to ada@example.org " + "c " * 20_000
+    content = shown("text", text.encode(), VIEW).decode()
+    assert content == text.replace("ada@example.org", "[pii.email]")
+
+
+def test_text_without_anything_to_cover_stays_as_it_is() -> None:
+    text = "Zwölf Boxkämpfer jagen Viktor\r\n\tquer über den großen Sylter Deich 😀\n" * 5_000
+    result, content = rendered("text", text.encode(), VIEW)
+    assert content.decode() == text
+    assert result.labels_masked == ()
+
+
+def test_what_was_found_comes_under_the_mask_of_its_label() -> None:
+    view = ContentView(found={"pii.email": EMAIL, "pii.ip": RAW})
+    result, content = rendered("text", b"ada@example.org from 203.0.113.7, card 4111 1111 1111 1111", view)
+    assert content == b"***@example.org from 203.0.113.7, card [pci.card_number]"
+    assert result.labels_masked == ("pci.card_number", "pii.email")
+
+
+def test_twins_that_differ_in_what_is_found_render_to_the_same_bytes() -> None:
+    one, other = (f"write to {who}@example.org\n" * 20_000 for who in ("ada", "charles.babbage"))
+    assert rendered("text", one.encode(), VIEW) == rendered("text", other.encode(), VIEW)
+
+
+def test_a_mark_is_taken_away() -> None:
+    assert shown("text", b"\xef\xbb\xbfhello", VIEW) == b"hello"
+
+
+@pytest.mark.parametrize("content", [b"ab\xff", b"ab\0c", "text".encode("utf-16"), b"x" * 300_000 + b"\xc3"])
+def test_what_is_no_text_in_utf_8_is_refused(content: bytes) -> None:
+    assert refusal("text", content, VIEW).code is ContentFault.UNDECODABLE
