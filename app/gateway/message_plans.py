@@ -19,7 +19,6 @@ from app.gateway.record import Record, rfc3339, rule_ids
 from app.messages.cloudevents import CLOUD_EVENT_TYPE, opened
 from app.messages.guard import Draft, Screened, screen
 from app.messages.payload import Complaint, Form, Misfit, headers_of, key_of
-from app.messages.places import Paths
 from app.messages.schema import complaints_of
 from app.policy.caller import Caller
 from app.policy.content import ContentView, Intake, OnFound, TopicRules, spoken
@@ -84,18 +83,16 @@ class MessagePlanner:
         record.purpose = purpose
         self._topics.require_possible(caller, at, Action.PUBLISH, snapshot, purpose)
         rules = snapshot.topic_rules(at.broker.name, at.topic)
-        view = snapshot.content_view(caller, at.broker.name, at.topic, self._topics.context(at, purpose), ())
-        draft = _well_formed(draft, rules, view)
+        sight = self._topics.sight(caller, at, snapshot, purpose)
+        draft = _well_formed(draft, rules, sight.view)
         message_id = f"msg_{self._random(ID_BYTES).hex()}" if before is None else before.message_id
         time = rfc3339(self._now()) if before is None else before.time
         size = len(_body(draft, message_id, time))
         _require_size(size, _max_bytes(at, rules.intake, snapshot))
-        covers = self._topics.covers(view)
         done = () if before is None else before.masked_places
 
         def looked_through() -> tuple[Screened, tuple[Complaint, ...]]:
-            paths = Paths(view.paths)
-            seen = screen(draft, paths.root, rules.intake, covers, self._topics.find_in, done=done)
+            seen = screen(draft, sight.place, rules.intake, sight.covers, self._topics.eyes, done=done)
             return seen, _schema_complaints(rules, draft)
 
         try:
@@ -111,7 +108,9 @@ class MessagePlanner:
         context = self._topics.context(
             at, purpose, bytes=size, content_type=draft.content_type, labels=spoken(screened.labels)
         )
-        return self._decided(at, caller, snapshot, screened, unfit, rules, context, (message_id, time, purpose, view))
+        return self._decided(
+            at, caller, snapshot, screened, unfit, rules, context, (message_id, time, purpose, sight.view)
+        )
 
     def _decided(
         self,

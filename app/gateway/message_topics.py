@@ -18,9 +18,11 @@ from app.gateway.errors import (
     TopicNotFound,
     UnknownConnection,
 )
+from app.gateway.lru import Lru
 from app.gateway.record import Record
 from app.messages.covers import Covers, domains_of
-from app.messages.sighting import Find
+from app.messages.places import Paths, Place
+from app.messages.sighting import Eyes, Find
 from app.messages.topics import Topic, TopicRefused, parse_topic
 from app.policy.caller import Caller
 from app.policy.content import ContentView
@@ -30,6 +32,8 @@ from app.policy.snapshot import PolicySnapshot
 from app.ports import MaskKeys
 from connectors.contract import ConnectorError, Failure
 
+_SIGHTS_KEPT = 1_024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class At:
@@ -38,14 +42,24 @@ class At:
     resource: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """One caller's view of one topic, ready to be used. `place`: the root of its paths."""
+
+    view: ContentView
+    place: Place
+    covers: Covers
+
+
 class Topics:
     def __init__(
         self, *, brokers: Mapping[str, Broker], find: Find, mask_keys: MaskKeys, now: Callable[[], float]
     ) -> None:
-        self.find_in = find
+        self.eyes = Eyes(find)
         self._brokers = brokers
         self._mask_keys = mask_keys
         self._now = now
+        self._sights: Lru[tuple[Any, ...], Sight] = Lru(_SIGHTS_KEPT)
 
     def find(
         self, caller: Caller, connection: str, topic: str, action: Action, snapshot: PolicySnapshot, record: Record
@@ -82,8 +96,19 @@ class Topics:
             case Deny(rules=rules, reason=reason):
                 raise AccessDenied(reason, rules=rules)
 
-    def covers(self, view: ContentView) -> Covers:
-        return Covers(view, {domain: self._mask_keys.key(domain) for domain in domains_of(view)}, self.find_in)
+    def sight(
+        self, caller: Caller, at: At, snapshot: PolicySnapshot, purpose: str | None, unmask: tuple[str, ...] = ()
+    ) -> Sight:
+        context = self.context(at, purpose)
+        volatile = tuple(context.get(name) for name in sorted(snapshot.volatile_names))
+        key = (snapshot.version, caller.policy_key, at.resource, unmask, volatile)
+        known = self._sights.get(key)
+        if known is None:
+            view = snapshot.content_view(caller, at.broker.name, at.topic, context, unmask)
+            keys = {domain: self._mask_keys.key(domain) for domain in domains_of(view)}
+            known = Sight(view=view, place=Paths(view.paths).root, covers=Covers(view, keys, self.eyes.find))
+            self._sights.put(key, known)
+        return known
 
 
 def no_topic() -> TopicNotFound:

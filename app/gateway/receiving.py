@@ -18,7 +18,6 @@ from app.gateway.message_plans import LARGE_BYTES
 from app.gateway.message_topics import At, Topics, refusal_of_broker
 from app.gateway.record import Record, rule_ids
 from app.messages.payload import Form, json_bytes
-from app.messages.places import Paths
 from app.messages.showing import Shown, Window, Withheld
 from app.policy.caller import Caller
 from app.policy.content import ContentView
@@ -57,14 +56,15 @@ class Receive:
         context = self._topics.context(at, command.purpose)
         record.rules = require_receive(caller, at, snapshot, context)
         record.effect = "allow"
-        view = _seen_by(caller, at, snapshot, context, command.unmask)
-        record.labels, record.masks = view.labels, view.masks
+        sight = self._topics.sight(caller, at, snapshot, command.purpose, command.unmask)
+        _require_unmasking(sight.view)
+        record.labels, record.masks = sight.view.labels, sight.view.masks
         rules = snapshot.topic_rules(at.broker.name, at.topic)
         window = Window(
-            view=view,
-            place=Paths(view.paths).root,
-            covers=self._topics.covers(view),
-            find=self._topics.find_in,
+            view=sight.view,
+            place=sight.place,
+            covers=sight.covers,
+            eyes=self._topics.eyes,
             cloud_events=rules.cloud_events,
         )
         messages = await self._received(at, command)
@@ -184,10 +184,7 @@ def require_receive(caller: Caller, at: At, snapshot: PolicySnapshot, context: C
             )
 
 
-def _seen_by(
-    caller: Caller, at: At, snapshot: PolicySnapshot, context: Context, unmask: tuple[str, ...]
-) -> ContentView:
-    view = snapshot.content_view(caller, at.broker.name, at.topic, context, unmask)
+def _require_unmasking(view: ContentView) -> None:
     refused = (*view.refused_labels, *view.asked_labels)
     if refused:
         raise AccessDenied(
@@ -196,7 +193,6 @@ def _seen_by(
             rules=view.asks,
             suggestion="Repeat the request without `unmask`: masked content needs no permission.",
         )
-    return view
 
 
 def _entry(message: Incoming, shown: Shown, handle: str, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from app.messages.cloudevents import CLOUD_EVENT_TYPE, Event, structured
 from app.messages.covers import Covers
 from app.messages.payload import MAX_DEPTH, Complaint, Form, Misfit, Payload, encoded, pointer_to
 from app.messages.places import Place
-from app.messages.sighting import Find, Sighting, covered, digits_of, labels_in, sightings
+from app.messages.sighting import Eyes, Sighting, covered, digits_of, labels_in
 from app.policy.content import FieldView, Intake, OnFound
 
 MAX_VALUES = 20_000
@@ -59,12 +59,12 @@ class Screened:
 
 
 def screen(
-    draft: Draft, place: Place, intake: Intake, covers: Covers, find: Find, *, done: Collection[str] = ()
+    draft: Draft, place: Place, intake: Intake, covers: Covers, eyes: Eyes, *, done: Collection[str] = ()
 ) -> Screened:
     """`place`: the root of the topic's paths; they name fields of the payload, of an event of its data. Raises Misfit
     for what is too deep or has too many values. Binary payloads are not looked into: whoever lets one through knows.
     `done`: places that wear their masks already; nothing is looked for in them."""
-    desk = _Desk(intake=intake, covers=covers, find=find, done=frozenset(done))
+    desk = _Desk(intake=intake, covers=covers, eyes=eyes, done=frozenset(done))
     payload = draft.payload
     if payload.form is not Form.BINARY:
         value = desk.value(payload.value, place, pointer_to(*draft.place), "", 0)
@@ -88,7 +88,7 @@ def screen(
 class _Desk:
     intake: Intake
     covers: Covers
-    find: Find
+    eyes: Eyes
     done: frozenset[str]
     labels: set[str] = field(default_factory=set)
     masked: set[str] = field(default_factory=set)
@@ -135,7 +135,7 @@ class _Desk:
         """The pointer to the member, whose name is looked at as well."""
         self._count(0)
         own = pointer + pointer_to(name)
-        seen = labels_in(sightings(self.find, name))
+        seen = labels_in(self.eyes.in_name(name))
         for label in seen:
             if self._noted(label, pointer, "has a member whose name") is OnFound.MASK:
                 self._deny(pointer, f"has a member whose name holds {label}, and names cannot be masked: rename it")
@@ -146,7 +146,7 @@ class _Desk:
     def text(self, text: str, pointer: str, name: str) -> str:
         if pointer in self.done:
             return text
-        masked = [each for each in sightings(self.find, text, name) if self._masks(each, pointer)]
+        masked = [each for each in self.eyes.in_text(text, name) if self._masks(each, pointer)]
         if not masked:
             return text
         self.places.add(pointer)
@@ -167,7 +167,7 @@ class _Desk:
         if not isfinite(number):
             raise Misfit(Complaint(pointer=pointer, detail="is a number that JSON has not"))
         digits = digits_of(number)
-        seen = () if digits is None else sightings(self.find, digits, name)
+        seen = () if digits is None else self.eyes.in_text(digits, name)
         # Each is noted, whatever the first one says.
         masked = [each for each in seen if self._masks(each, pointer)]
         if not masked:

@@ -4,7 +4,7 @@ A message that cannot be masked is withheld, not refused: it says why, shows not
 was broken on purpose blocks none of the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -17,7 +17,7 @@ from app.messages.cloudevents import CLOUD_EVENT_TYPE, Event, opened
 from app.messages.covers import Covers
 from app.messages.payload import JSON_TYPE, MAX_DEPTH, TEXT_TYPE, Form, Misfit, Payload, is_json
 from app.messages.places import Place
-from app.messages.sighting import Find, covered, digits_of, labels_in, sightings
+from app.messages.sighting import Eyes, Sighting, covered, digits_of, labels_in
 from app.policy.content import ContentView, FieldView
 
 MAX_VALUES = 100_000
@@ -63,7 +63,7 @@ class Window:
     view: ContentView
     place: Place
     covers: Covers
-    find: Find
+    eyes: Eyes
     cloud_events: bool = False
 
     def show(self, body: bytes, content_type: str | None, headers: Mapping[str, str], key: str | None) -> Shown:
@@ -163,7 +163,7 @@ class _Glass:
         for member, item in value.items():
             shown = self.value(item, place.member(member), view, member, depth + 1)
             if shown is not _HIDDEN:
-                called = self.text(member, "")
+                called = self.name(member)
                 while called in done:
                     called += "_"
                 done[called] = shown
@@ -178,13 +178,18 @@ class _Glass:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
         digits = digits_of(value)
-        seen = () if digits is None else sightings(self.window.find, digits, name)
+        seen = () if digits is None else self.window.eyes.in_text(digits, name)
         self.labels.update(labels_in(seen))
         masks = [mask for label in labels_in(seen) if (mask := self.window.covers.found(label).mask) is not None]
         return self.window.covers.value(masks[0], value) if masks else value
 
     def text(self, text: str, name: str) -> str:
-        seen = sightings(self.window.find, text, name)
+        return self._covered(text, self.window.eyes.in_text(text, name))
+
+    def name(self, name: str) -> str:
+        return self._covered(name, self.window.eyes.in_name(name))
+
+    def _covered(self, text: str, seen: Sequence[Sighting]) -> str:
         if not seen:
             return text
         self.labels.update(labels_in(seen))
@@ -192,7 +197,7 @@ class _Glass:
         return covered(text, [each for each in seen if not covers.shows(each)], covers.text)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {self.text(name, ""): self.text(value, name) for name, value in headers.items()}
+        return {self.name(name): self.text(value, name) for name, value in headers.items()}
 
     def event(self, event: Event) -> Event:
         """Attributes come through, but for what is seen in them. Extensions are the sender's own: fields like any other

@@ -3,6 +3,7 @@ are somebody's. The name is the sender's choice, so it adds to what is seen and 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from app.masking.detectors.found import Found
@@ -10,6 +11,10 @@ from app.masking.detectors.found import Found
 LEAST_DIGITS = 7
 """Shorter numbers are nobody's card, account or telephone."""
 _MOST_DIGITS = 40
+
+
+MAX_NAME_CHARS = 64
+_NAMES_KEPT = 8_192
 
 
 class Find(Protocol):
@@ -27,12 +32,24 @@ class Sighting:
     end: int
 
 
-def sightings(find: Find, text: str, name: str = "") -> tuple[Sighting, ...]:
-    """Sorted, not overlapping."""
-    found = [(each.start, each.end, each.label) for each in find(text)]
-    if name:
-        found += [(each.start, each.end, each.label) for each in find(text, name)]
-    return _merged(sorted(found))
+class Eyes:
+    """`find`, with a memory for names: messages have few different ones, and each is read again and again."""
+
+    __slots__ = ("_of_name", "find")
+
+    def __init__(self, find: Find) -> None:
+        self.find = find
+        self._of_name = lru_cache(maxsize=_NAMES_KEPT)(self.in_text)
+
+    def in_name(self, name: str) -> tuple[Sighting, ...]:
+        return self._of_name(name) if len(name) <= MAX_NAME_CHARS else self.in_text(name)
+
+    def in_text(self, text: str, name: str = "") -> tuple[Sighting, ...]:
+        """`name`: what the text goes by. Sorted, not overlapping."""
+        found = [(each.start, each.end, each.label) for each in self.find(text)]
+        if name:
+            found += [(each.start, each.end, each.label) for each in self.find(text, name)]
+        return _merged(sorted(found)) if found else ()
 
 
 def digits_of(number: int | float) -> str | None:

@@ -12,18 +12,24 @@ from app.api.problems import Problems
 from app.approval.approval import Approval
 from app.approval.machine import approve
 from app.approval.people import Person
+from app.gateway.acking import Ack
 from app.gateway.admission import Admission
 from app.gateway.answer import Answer
 from app.gateway.asking import Asking
 from app.gateway.bulletin import Bulletin
 from app.gateway.command import ExecuteApproval
 from app.gateway.connections import Broker
-from app.gateway.errand import Errands
 from app.gateway.executing import Executing
+from app.gateway.handles import Handles
 from app.gateway.idempotency import StoredKeys
 from app.gateway.message_commands import AckMessages, PublishMessage, ReceiveMessages
-from app.gateway.messages import messages
+from app.gateway.message_errands import MESSAGE_KINDS, PublishErrands
+from app.gateway.message_plans import MessagePlanner
+from app.gateway.message_sending import Sending
+from app.gateway.message_topics import Topics
 from app.gateway.pipeline import Customs, Operation, Passage, UseCase
+from app.gateway.publishing import Publish
+from app.gateway.receiving import Receive
 from app.gateway.record import rfc3339
 from app.gateway.submitting import Submitting
 from app.gateway.using import Uses
@@ -176,9 +182,17 @@ class MessageSite:
         )
         intend = self.customs.intend
         broker = Broker(name="events", kind="memory", connector=self.wire, max_bytes=100_000, timeout_s=5)
+        topics = Topics(
+            brokers={"events": broker},
+            find=lambda text, name="": self.find(text, name),
+            mask_keys=Keyring(),
+            now=now,
+        )
         keys = StoredKeys(keys=self.keys, now=now, background=self.background, sleep=self.sleep)
         self.bulletin = Bulletin(self.store, poll_s=0.01)
-        errands: dict[str, Errands] = {}
+        planner = MessagePlanner(topics=topics, random=self.numbers, now=now)
+        sending = Sending(keys=keys, intend=intend)
+        errands = PublishErrands(topics=topics, planner=planner, sending=sending, random=self.numbers)
         common: dict[str, Any] = {
             "approvals": self.store, "held": self.held, "bulletin": self.bulletin, "now": now,
             "background": self.background, "sleep": self.sleep,
@@ -186,7 +200,7 @@ class MessageSite:
         asking = Asking(keys=keys, random=self.numbers, public_url="https://gate.test", intend=intend, **common)
         self.executing = Executing(
             policies=self,
-            errands=errands,
+            errands=dict.fromkeys(MESSAGE_KINDS, errands),
             uses=Uses(**common),
             keys=keys,
             public_url="https://gate.test",
@@ -194,23 +208,21 @@ class MessageSite:
             **common,
         )
         admission = Admission(now=now, withdrawn=lambda who: who.principal in self.withdrawn)
-        made = messages(
-            brokers={"events": broker},
+        submitting = Submitting(asking=asking, executing=self.executing, keys=keys, admission=admission)
+        self.publishing = Publish(
+            policies=self, topics=topics, planner=planner, sending=sending, errands=errands, submitting=submitting
+        )
+        handles = Handles(b"h" * 32)
+        self.receiving = Receive(
             policies=self,
-            find=lambda text, name="": self.find(text, name),
-            mask_keys=Keyring(),
-            handle_key=b"h" * 32,
-            keys=keys,
-            submitting=Submitting(asking=asking, executing=self.executing, keys=keys, admission=admission),
+            topics=topics,
+            handles=handles,
             admission=admission,
-            intend=intend,
             now=now,
-            random=self.numbers,
             report=self.report,
             background=self.background,
         )
-        errands.update(made.errands)
-        self.use_cases = made.use_cases
+        self.acking = Ack(policies=self, topics=topics, handles=handles, intend=intend, now=now)
 
     def report(self, fault: BaseException, _trace: str) -> None:
         self.faults.append(fault)
@@ -253,16 +265,16 @@ class MessageSite:
 
     async def publish(self, who: str, topic: str, payload: Any = None, **more: Any) -> Told:
         command = self.publish_command(topic, payload, **more)
-        return await self._call(who, self.use_cases["publish_message"], command, "publish_message")
+        return await self._call(who, self.publishing.run, command, "publish_message")
 
     async def receive(self, who: str, topic: str, **more: Any) -> Told:
         given = {"limit": 10, "visibility_seconds": 60, "wait_seconds": 0, "connection": "events"} | more
         command = ReceiveMessages(topic=topic, **given)  # type: ignore[arg-type]
-        return await self._call(who, self.use_cases["receive_messages"], command, "receive_messages")
+        return await self._call(who, self.receiving.run, command, "receive_messages")
 
     async def ack(self, who: str, topic: str, *handles: str) -> Told:
         command = AckMessages(connection="events", topic=topic, handles=handles)
-        return await self._call(who, self.use_cases["ack_messages"], command, "ack_messages")
+        return await self._call(who, self.acking.run, command, "ack_messages")
 
     async def execute(self, who: str, approval_id: str, key: str | None = None) -> Told:
         command = ExecuteApproval(approval_id=approval_id, idempotency_key=key)

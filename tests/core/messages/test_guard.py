@@ -16,6 +16,7 @@ from app.messages.covers import Covers
 from app.messages.guard import MAX_VALUES, Draft, Screened, screen
 from app.messages.payload import MAX_DEPTH, Form, Misfit, Payload
 from app.messages.places import Paths
+from app.messages.sighting import Eyes
 from app.policy.content import ContentView, FieldView, Intake, OnFound
 
 EMAIL = "pii.email"
@@ -24,8 +25,7 @@ TOKEN = "ghp_" + "1B4a2e77838347a7E420ce178F2E7c6912E1"
 CARD = 4111111111111111
 SECRETS = (AWS, TOKEN, str(CARD), "ana.lopez@example.com")
 
-LETTING = Intake(found={"*": OnFound.ALLOW})
-DENYING = Intake()
+EYES = Eyes(DEFAULT.find)
 VIEW = ContentView(
     default=FieldView(),
     found={
@@ -51,7 +51,7 @@ def screened(
         Paths(view.paths).root,
         Intake(found=found or {}),
         covers,
-        DEFAULT.find,
+        EYES,
         done=done,
     )
 

@@ -14,6 +14,7 @@ from app.messages.covers import Covers
 from app.messages.payload import MAX_DEPTH, Form
 from app.messages.places import Paths
 from app.messages.showing import Shown, Window, Withheld
+from app.messages.sighting import Eyes
 from app.policy.content import NOTHING_KNOWN, ContentView, FieldView
 
 RAW = FieldView()
@@ -34,7 +35,7 @@ def window(
         view=view,
         place=Paths(view.paths).root,
         covers=Covers(view, {"d": b"k" * 32}, DEFAULT.find),
-        find=DEFAULT.find,
+        eyes=Eyes(DEFAULT.find),
         cloud_events=cloud_events,
     )
 
