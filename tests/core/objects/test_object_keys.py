@@ -100,7 +100,7 @@ def test_a_key_without_a_second_reading_is_itself(raw: str) -> None:
 
 
 def test_two_spellings_of_one_text_are_one_key_and_only_that_spelling_of_a_store_is_shown() -> None:
-    composed, apart = "caf\u00e9.csv", "cafe\u0301.csv"
+    composed, apart = "\u00e9t\u00e9.csv", "e\u0301te\u0301.csv"
     assert parse_key(apart) == parse_key(composed) == composed
     assert stored_key(composed) == composed
     assert stored_key(apart) is None
@@ -151,8 +151,8 @@ def test_a_prefix_that_leads_elsewhere_is_refused(raw: str) -> None:
         (b"a%2fb", "a/b"),
         (b"a+b", "a+b"),
         (b"%252e", "%2e"),
-        (b"caf%C3%A9", "café"),
-        ("café".encode(), "café"),
+        (b"%C3%A9t%C3%A9", "été"),
+        ("été".encode(), "été"),
         (b"", ""),
         (b"%00", "\x00"),
     ],
