@@ -10,9 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from app.demo.data import Row, Shop, generate
 
 FILES_VERSION = 1
@@ -67,6 +64,10 @@ def _csv(customers: list[Row]) -> bytes:
 
 
 def _parquet(customers: list[Row]) -> bytes:
+    # Once, at the first start: a gateway that serves has no need of it in its memory.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     columns: dict[str, list[Any]] = {name: [row[n] for row in customers] for n, name in enumerate(_COLUMNS)}
     columns["birth_date"] = [None if text is None else date.fromisoformat(text) for text in columns["birth_date"]]
     sink = io.BytesIO()

@@ -37,7 +37,7 @@ class ObjectPlan:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return () if self.view is None or self.view.raw else self.view.labels
+        return () if self.view is None else self.view.labels
 
     @property
     def masks(self) -> tuple[str, ...]:

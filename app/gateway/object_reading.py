@@ -17,8 +17,8 @@ from app.gateway.object_commands import FetchContent
 from app.gateway.object_faults import not_maskable, refusal_of_content, refusal_of_store
 from app.gateway.object_planning import ObjectPlan
 from app.gateway.record import Record
-from app.masking.masks import Pseudonym
-from app.objects.formats import ContentFormat, format_of
+from app.masking.masks import Pseudonym, Redact
+from app.objects.formats import ContentFormat, FormatKind, format_of
 from app.objects.plan import Rendered, RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
 from app.policy.content import ContentView
@@ -155,7 +155,7 @@ class ObjectReads:
         max_output_bytes: int | None = None,
     ) -> tuple[Rendered, IO[bytes], ContentFormat]:
         form = format_of(plan.key, info.content_type, view.format)
-        if form is None:
+        if form is None or (form.kind is FormatKind.TEXT and not isinstance(view.text.mask, Redact | None)):
             raise not_maskable()
         most = plan.bucket.max_object_bytes
         limits = RenderLimits(

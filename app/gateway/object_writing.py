@@ -115,8 +115,6 @@ class ObjectWrites:
     ) -> Arriving:
         view = snapshot.arriving_view(bucket.name, key)
         form = format_of(key, arriving.content_type, view.format)
-        if form is None and view.raw:
-            return arriving
         if form is None:
             raise ContentDenied(
                 "Content of this type cannot be looked through, so policy does not let it in here: put CSV, TSV, JSON, "
@@ -244,6 +242,7 @@ def only_masking(view: ContentView, labels: tuple[str, ...]) -> ContentView:
     raw = replace(view.default, mask=None)
     return replace(
         view,
+        raw=False,
         columns=kept(view.columns),
         paths=kept(view.paths),
         found=kept(view.found),
