@@ -22,7 +22,7 @@ from app.settings.connections import (
 )
 from app.settings.model import Settings
 from app.settings.unsafe import findings as unsafe_findings
-from app.sql.guards import GUARDS, SHAPES
+from app.sql.guards import guard_of, shapes_of
 from connectors.contract import (
     ConnectorConfig,
     ConnectorError,
@@ -107,8 +107,8 @@ def _database(
         name=name,
         kind=section.kind,
         connector=connector,
-        guard=GUARDS[connector.dialect],
-        shapes=SHAPES.get(connector.dialect),
+        guard=guard_of(connector.dialect),
+        shapes=shapes_of(connector.dialect),
         max_rows=section.max_rows,
         max_bytes=section.max_bytes,
         max_value_bytes=section.max_value_bytes,

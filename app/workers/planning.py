@@ -197,7 +197,7 @@ class _Fault:
 
 def serve(pipe: Pipe) -> None:
     """The process's main loop. It holds no secret, no connection and no token; it ends with its parent's pipe."""
-    from app.sql.guards import GUARDS
+    from app.sql.guards import guard_of
 
     # The terminal's interrupt is for the gateway, which ends its worker itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -219,7 +219,7 @@ def serve(pipe: Pipe) -> None:
                     if version not in catalogs:
                         answer = "unknown"
                     else:
-                        statement = GUARDS[dialect].inspect(text, params, catalogs[version])
+                        statement = guard_of(dialect).inspect(text, params, catalogs[version])
                         _keep(statements, token, statement, _KEPT_STATEMENTS)
                         answer = replace(statement, tree=None)
                 case ("rewrite" | "rewrite_write" as how, token, views, version):
@@ -227,7 +227,7 @@ def serve(pipe: Pipe) -> None:
                         answer = "unknown"
                     else:
                         statement = statements[token]
-                        guard = GUARDS[statement.dialect]
+                        guard = guard_of(statement.dialect)
                         rewriting = guard.rewrite if how == "rewrite" else guard.rewrite_write
                         answer = rewriting(statement, views.get, catalogs[version])
                 case _:

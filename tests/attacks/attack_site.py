@@ -16,7 +16,7 @@ from app.policy.casbin_model import MODEL
 from app.policy.connections import ConnectionKind
 from app.policy.load import load
 from app.secrets.mask_keys import MaskKeyring
-from app.sql.guards import GUARDS
+from app.sql.guards import guard_of
 from app.sql.statement import Rewritten, SqlRefused
 from connectors.contract import (
     Catalog,
@@ -77,7 +77,7 @@ class Site:
     def __init__(self, dialect: Dialect, data: str, one: SqlConnector, two: SqlConnector) -> None:
         files = {"model.conf": MODEL, "policy.csv": RULES, "masks.yaml": MASKS, "data/db.yaml": data}
         self.policy = load({name: text.encode() for name, text in files.items()}, {"db": ConnectionKind.SQL})
-        self.guard = GUARDS[dialect]
+        self.guard = guard_of(dialect)
         self.one, self.two = one, two
         self._dynamic = dialect is Dialect.SQLITE
         self._runner = asyncio.Runner()

@@ -22,7 +22,7 @@ from app.gateway.planning import Planner
 from app.gateway.record import Record, rfc3339
 from app.policy.connections import ConnectionKind
 from app.policy.load import load
-from app.sql.guards import GUARDS
+from app.sql.guards import guard_of
 from connectors.contract import (
     Catalog,
     Column,
@@ -232,7 +232,7 @@ class Site:
                 name="shop",
                 kind="sqlite",
                 connector=engine,
-                guard=GUARDS[Dialect.SQLITE],
+                guard=guard_of(Dialect.SQLITE),
                 max_rows=100,
                 max_bytes=10_000,
                 max_value_bytes=1_000,

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.policy.decision import ColumnView, TableView
-from app.sql.guards import GUARDS
+from app.sql.guards import guard_of
 from app.sql.statement import Refusal, SqlRefused
 from app.workers.planning import PlanningWorker
 from connectors.contract import Catalog, Column, Dialect, Table, TableKind
 
-GUARD = GUARDS[Dialect.SQLITE]
+GUARD = guard_of(Dialect.SQLITE)
 KEY = ("main", "t")
 
 

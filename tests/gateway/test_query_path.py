@@ -18,7 +18,7 @@ from app.gateway.record import Record
 from app.gateway.rows import exact
 from app.policy.connections import ConnectionKind
 from app.policy.load import load
-from app.sql.guards import GUARDS
+from app.sql.guards import guard_of
 from connectors.contract import (
     Catalog,
     Column,
@@ -137,7 +137,7 @@ class Site:
                 name="shop",
                 kind="sqlite",
                 connector=any_connector,
-                guard=GUARDS[Dialect.SQLITE],
+                guard=guard_of(Dialect.SQLITE),
                 max_rows=100,
                 max_bytes=10_000,
                 max_value_bytes=1_000,
