@@ -56,11 +56,14 @@ def card_spaced(r: Random) -> str:
     return sign.join((d[:4], d[4:10], d[10:]) if len(d) == 15 else (d[:4], d[4:8], d[8:12], d[12:]))
 
 
+_BBANS = {
+    "DE": "#" * 18, "NL": "DOUA" + "#" * 10, "GB": "DOUA" + "#" * 14, "FR": "#" * 23, "ES": "#" * 20, "BE": "#" * 12,
+    "IT": "X" + "#" * 22, "CH": "#" * 17, "PL": "#" * 24, "NO": "#" * 11,
+}  # fmt: skip
+
+
 def iban(r: Random) -> str:
-    country, pattern = r.choice(
-        (("DE", "##################"), ("NL", "DOUA##########"), ("GB", "DOUA##############"), ("FR", "#" * 23))
-        + (("ES", "#" * 20), ("BE", "#" * 12), ("IT", "X" + "#" * 22), ("CH", "#" * 17), ("PL", "#" * 24), ("NO", "#" * 11))
-    )
+    country, pattern = r.choice(sorted(_BBANS.items()))
     bban = "".join(r.choice(string.digits) if c == "#" else c for c in pattern)
     check = 98 - int("".join(str(int(c, 36)) for c in bban + country + "00")) % 97
     return f"{country}{check:02d}{bban}"
@@ -76,7 +79,9 @@ _FAMILY = ("lovelace", "hopper", "turing", "dijkstra", "liskov", "knuth", "perlm
 
 
 def email(r: Random) -> str:
-    host = r.choice(("example.com", "example.org", "mail.example.net", "shop.example", "example.co.uk", "post.example.de"))
+    host = r.choice(
+        ("example.com", "example.org", "mail.example.net", "shop.example", "example.co.uk", "post.example.de")
+    )
     sign = r.choice((".", "_", "", "-", "+"))
     return f"{r.choice(_GIVEN)}{sign}{r.choice(_FAMILY)}{r.choice(('', digits(r, 2)))}@{host}"
 
@@ -166,9 +171,8 @@ def birthday(r: Random) -> tuple[str, str, str]:
 
 def id_fr(r: Random) -> str:
     year, month, _ = birthday(r)
-    body = f"{r.choice('12')}{year}{month}{r.randrange(1, 96):02d}{r.randrange(1, 990):03d}{r.randrange(1, 999):03d}".replace(
-        " ", ""
-    )
+    place = f"{r.randrange(1, 96):02d}{r.randrange(1, 990):03d}"
+    body = f"{r.choice('12')}{year}{month}{place}{r.randrange(1, 999):03d}"
     check = f"{97 - int(body) % 97:02d}"
     spaced = f"{body[0]} {body[1:3]} {body[3:5]} {body[5:7]} {body[7:10]} {body[10:]} {check}"
     return r.choice((body + check, spaced))
@@ -185,7 +189,8 @@ _ODD = (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16
 
 def id_it(r: Random) -> str:
     name = "".join(r.choices("BCDFGLMNPRSTVZ", k=6))
-    body = f"{name}{r.randrange(40, 99):02d}{r.choice('ABCDEHLMPRST')}{r.randrange(1, 29):02d}{r.choice('ABCDEFGH')}{digits(r, 3)}"
+    born = f"{r.randrange(40, 99):02d}{r.choice('ABCDEHLMPRST')}{r.randrange(1, 29):02d}"
+    body = f"{name}{born}{r.choice('ABCDEFGH')}{digits(r, 3)}"
     places = [int(c) if c.isdigit() else ord(c) - 65 for c in body]
     return body + chr(65 + (sum(_ODD[p] for p in places[0::2]) + sum(places[1::2])) % 26)
 
@@ -273,7 +278,11 @@ def ip(r: Random) -> str:
 
 
 def password(r: Random) -> str:
-    return r.choice(("Summer", "tr0ub4dor", "Correct", "hunter", "Winter", "s3sam")) + digits(r, 3) + r.choice("!$%*") * r.randrange(2)
+    return (
+        r.choice(("Summer", "tr0ub4dor", "Correct", "hunter", "Winter", "s3sam"))
+        + digits(r, 3)
+        + r.choice("!$%*") * r.randrange(2)
+    )
 
 
 def aws_key(r: Random) -> str:
@@ -294,7 +303,11 @@ def gitlab_token(r: Random) -> str:
 
 
 def slack_token(r: Random) -> str:
-    return r.choice(("xoxb", "xoxp")) + f"-{digits(r, 12)}-{digits(r, 12)}-" + drawn(r, string.ascii_letters + string.digits, 24)
+    return (
+        r.choice(("xoxb", "xoxp"))
+        + f"-{digits(r, 12)}-{digits(r, 12)}-"
+        + drawn(r, string.ascii_letters + string.digits, 24)
+    )
 
 
 def stripe_key(r: Random) -> str:
@@ -343,7 +356,9 @@ def private_key(r: Random) -> str:
 
 
 def high_entropy(r: Random) -> str:
-    return r.choice((drawn(r, string.ascii_letters + string.digits, 32), drawn(r, "0123456789abcdef", 48), drawn(r, _WORDY, 43)))
+    return r.choice(
+        (drawn(r, string.ascii_letters + string.digits, 32), drawn(r, "0123456789abcdef", 48), drawn(r, _WORDY, 43))
+    )
 
 
 VALUES: dict[str, tuple[str, Callable[[Random], str]]] = {
@@ -388,7 +403,10 @@ DECOYS: dict[str, Callable[[Random], str]] = {
     "sha256": lambda r: drawn(r, "0123456789abcdef", 64),
     "md5": lambda r: drawn(r, "0123456789abcdef", 32),
     "short_sha": lambda r: drawn(r, "0123456789abcdef", 8),
-    "uuid": lambda r: "-".join(drawn(r, "0123456789abcdef", n) if n > 4 else "".join(r.choices("0123456789abcdef", k=n)) for n in (8, 4, 4, 4, 12)),
+    "uuid": lambda r: "-".join(
+        drawn(r, "0123456789abcdef", n) if n > 4 else "".join(r.choices("0123456789abcdef", k=n))
+        for n in (8, 4, 4, 4, 12)
+    ),
     "coordinates": lambda r: f"{r.uniform(-90, 90):.7f}, {r.uniform(-180, 180):.7f}",
     "price": lambda r: f"{r.randrange(1, 999)},{digits(r, 3)}.{digits(r, 2)}",
     "isbn": lambda r: f"978-{digits(r, 1)}-{digits(r, 4)}-{digits(r, 4)}-{digits(r, 1)}",

@@ -118,7 +118,9 @@ def score(texts: list[Labelled]) -> dict[str, Score]:
             counts.exact += span in found
             counts.missed += not hits
             if span not in found:
-                counts.examples.append(f"{'inexact' if hits else 'missed'} {one.text[span[1] : span[2]]!r} in {one.text!r}")
+                counts.examples.append(
+                    f"{'inexact' if hits else 'missed'} {one.text[span[1] : span[2]]!r} in {one.text!r}"
+                )
         for f in found:
             if not any(f[0] == s[0] and f[1] < s[2] and s[1] < f[2] for s in one.spans):
                 counts = scores.setdefault(f[0], Score())
@@ -142,7 +144,9 @@ def ordinary(size: int) -> str:
     draw = random.Random(7)
     lines: list[str] = []
     while size > 0:
-        line = draw.choice(ORDINARY).format_map({name: make(draw) for name, make in DECOYS.items() if f"{{{name}}}" in "".join(ORDINARY)})
+        line = draw.choice(ORDINARY).format_map(
+            {name: make(draw) for name, make in DECOYS.items() if f"{{{name}}}" in "".join(ORDINARY)}
+        )
         lines.append(line)
         size -= len(line) + 1
     return "\n".join(lines)

@@ -115,7 +115,7 @@ class PhoneWords:
 def international(digits: str, supported: bool, *, plus: bool) -> float:
     """The score of digits behind a plus sign, `00` or `011`, the prefix not among them.
 
-    A number that its country gave to nobody is kept for films, or mistyped: behind a plus sign it is found all the same.
+    A number that its country gave to nobody is kept for films, or mistyped: a long one is found all the same.
     """
     if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
         return 0.0
