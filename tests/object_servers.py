@@ -11,14 +11,14 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from connectors.contract import ConnectorConfig
 from tests.servers import free_port
@@ -65,6 +65,11 @@ class SeaweedServer:
         self.folder = folder
         self.port = free_port()
         self._binary = binary
+        self._ports = {
+            name: free_port()
+            for name in ("s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
+                         "filer.port", "filer.port.grpc")
+        }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -76,8 +81,14 @@ class SeaweedServer:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, admin: tuple[str, str] = _ADMIN) -> None:
-        """`admin`: the key pair of that identity from this start on."""
+    def rotate(self, admin: tuple[str, str]) -> None:
+        """That identity has another key pair from now on."""
+        self._write_identities(admin)
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+        self._settle(admin, time.monotonic() + _START_TIMEOUT_S)
+
+    def _write_identities(self, admin: tuple[str, str]) -> Path:
         identities = [
             identity("admin", admin, ["Admin", "Read", "Write", "List", "Tagging"]),
             identity("reader", _READER, [f"Read:{_BUCKET}", f"List:{_BUCKET}"]),
@@ -85,13 +96,12 @@ class SeaweedServer:
         ]
         configuration = self.folder / "identities.json"
         configuration.write_text(json.dumps({"identities": identities}))
+        return configuration
+
+    def start(self) -> None:
+        configuration = self._write_identities(_ADMIN)
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
-        ports = {
-            name: free_port()
-            for name in ("s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
-                         "filer.port", "filer.port.grpc")
-        }  # fmt: skip
         flags = {
             "dir": data,
             "ip": "127.0.0.1",
@@ -103,9 +113,12 @@ class SeaweedServer:
             "s3.localSocket": self.folder / "s3.sock",
             "filer.localSocket": self.folder / "filer.sock",
             "master.volumeSizeLimitMB": 64,
+            "master.electionTimeout": "1s",
+            "master.heartbeatInterval": "200ms",
+            "master.telemetry": "false",
             "volume.max": 200,
             "volume.minFreeSpace": 1,
-            **ports,
+            **self._ports,
         }
         arguments = [str(self._binary), "server", "-s3", *(f"-{name}={value}" for name, value in flags.items())]
         with (self.folder / "log").open("ab") as log:
@@ -115,6 +128,7 @@ class SeaweedServer:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"SeaweedFS did not start: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.05)
+        self._settle(_ADMIN, deadline)
 
     def _ready(self) -> bool:
         try:
@@ -122,6 +136,23 @@ class SeaweedServer:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    def _settle(self, admin: tuple[str, str], deadline: float) -> None:
+        """It answers before all of its parts have found each other."""
+        with self.client(admin) as client:
+            while True:
+                try:
+                    with suppress(client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou):
+                        client.create_bucket(Bucket=_BUCKET)
+                    client.put_object(Bucket=_BUCKET, Key="settled", Body=b"1")
+                    client.get_object(Bucket=_BUCKET, Key="settled")["Body"].read()
+                    client.delete_object(Bucket=_BUCKET, Key="settled")
+                except (ClientError, BotoCoreError):
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)
+                else:
+                    return
 
     @contextmanager
     def client(self, key: tuple[str, str] = _ADMIN) -> Iterator["S3Client"]:
@@ -148,16 +179,7 @@ class SeaweedServer:
 
     def create_bucket(self, name: str, *, versions: bool = False) -> None:
         with self.client() as client:
-            deadline = time.monotonic() + _START_TIMEOUT_S
-            while True:
-                try:
-                    client.create_bucket(Bucket=name)
-                    break
-                except ClientError:
-                    # It answers before all of its parts have found each other.
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.1)
+            client.create_bucket(Bucket=name)
             if versions:
                 client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
 
@@ -188,7 +210,6 @@ def seaweed_server() -> Iterator[SeaweedServer]:
     server = SeaweedServer(folder, binary)
     try:
         server.start()
-        server.create_bucket(_BUCKET)
         yield server
     finally:
         server.stop()

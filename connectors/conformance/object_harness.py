@@ -122,3 +122,6 @@ class LargeBody:
             self.digest.update(part)
             left -= len(part)
             yield part
+
+    async def put_into(self, connector: ObjectConnector, key: str, **conditions: Any) -> ObjectInfo:
+        return await connector.put(key, self.chunks(), size=self.size, content_type="text/plain", **conditions)

@@ -57,8 +57,7 @@ class S3Connector:
 
     async def head(self, key: str) -> ObjectInfo:
         request = self._request(key)
-        seen = await self._client.call(lambda client: _head(client, request))
-        return info_of(key, seen, size=seen["ContentLength"])
+        return await self._client.call(lambda client: info_of(key, _head(client, request)))
 
     @contextlib.asynccontextmanager
     async def read(

@@ -7,11 +7,12 @@ from typing import Any
 from connectors.contract import ObjectInfo
 
 
-def info_of(key: str, answer: Mapping[str, Any], *, size: int) -> ObjectInfo:
-    """Of an answer to HEAD or GET."""
+def info_of(key: str, answer: Mapping[str, Any], *, size: int | None = None) -> ObjectInfo:
+    """Of an answer to HEAD, or to GET with the `size` of the whole object. Raises KeyError or
+    ValueError where it was cut."""
     return ObjectInfo(
         key=key,
-        size=size,
+        size=answer["ContentLength"] if size is None else size,
         etag=bare(answer["ETag"]),
         last_modified=moment(answer["LastModified"]),
         content_type=answer.get("ContentType") or None,
@@ -20,6 +21,9 @@ def info_of(key: str, answer: Mapping[str, Any], *, size: int) -> ObjectInfo:
 
 
 def bare(etag: str) -> str:
+    """Raises ValueError where the answer was cut inside of it."""
+    if etag.startswith('"') != (len(etag) > 1 and etag.endswith('"')):
+        raise ValueError("an entity tag without its end")
     return etag.strip('"')
 
 

@@ -1,5 +1,6 @@
 """A page of names: as many requests as it takes until it is full or the bucket ends."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from connectors.contract import ObjectInfo, ObjectPage
@@ -9,7 +10,6 @@ from connectors.s3.facts import bare, moment
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
-    from types_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 _MOST_PER_REQUEST = 1_000
 
@@ -29,29 +29,37 @@ async def page_of(client: Client, bucket: str, prefix: str, *, after: str, limit
     prefixes: list[str] = []
     while True:
         missing = limit - len(objects) - len(prefixes)
-        listed = await client.call(_Listing({**wanted, "MaxKeys": min(missing, _MOST_PER_REQUEST)}))
-        objects += [
-            ObjectInfo(
-                key=found["Key"],
-                size=found["Size"],
-                etag=bare(found["ETag"]),
-                last_modified=moment(found["LastModified"]),
-            )
-            for found in listed.get("Contents", ())
-            if is_key(found["Key"])
-        ]
-        folded = (found["Prefix"] for found in listed.get("CommonPrefixes", ()))
+        part = await client.call(_Listing({**wanted, "MaxKeys": min(missing, _MOST_PER_REQUEST)}))
+        objects += part.objects
         # Names below a prefix come behind it: Amazon gives the prefix again that `after` is or lies below.
-        prefixes += [name for name in folded if is_folded(name) and not after.startswith(name)]
-        more = listed["IsTruncated"]
-        if not more or len(objects) + len(prefixes) >= limit:
+        prefixes += [name for name in part.prefixes if not after.startswith(name)]
+        if part.following is None or len(objects) + len(prefixes) >= limit:
+            more = part.following is not None
             return ObjectPage(objects=tuple(objects), prefixes=tuple(prefixes), more=more)
-        wanted["ContinuationToken"] = listed["NextContinuationToken"]
+        wanted["ContinuationToken"] = part.following
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What one request gave. `following`: the store's word for what comes next."""
+
+    objects: list[ObjectInfo]
+    prefixes: list[str]
+    following: str | None
 
 
 class _Listing:
     def __init__(self, request: dict[str, Any]) -> None:
         self._request = request
 
-    def __call__(self, client: "S3Client") -> "ListObjectsV2OutputTypeDef":
-        return client.list_objects_v2(**self._request)
+    def __call__(self, client: "S3Client") -> _Part:
+        listed = client.list_objects_v2(**self._request)
+        return _Part(
+            objects=[
+                ObjectInfo(key=o["Key"], size=o["Size"], etag=bare(o["ETag"]), last_modified=moment(o["LastModified"]))
+                for o in listed.get("Contents", ())
+                if is_key(o["Key"])
+            ],
+            prefixes=[p["Prefix"] for p in listed.get("CommonPrefixes", ()) if is_folded(p["Prefix"])],
+            following=listed["NextContinuationToken"] if listed["IsTruncated"] else None,
+        )

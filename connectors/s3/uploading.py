@@ -58,7 +58,7 @@ class Upload:
     async def _at_once(self, parts: AsyncIterator[bytes]) -> Any:
         data = b"".join([part async for part in parts])
         request = {**self._where, **self._kept, **self._condition, "Body": data}
-        return await self._client.change(lambda client: client.put_object(**request), body_bytes=len(data))
+        return await self._client.change(lambda client: _named(client.put_object(**request)), body_bytes=len(data))
 
     async def _in_parts(self, parts: AsyncIterator[bytes]) -> Any:
         upload: dict[str, Any] = {**self._where, "UploadId": None}
@@ -68,7 +68,7 @@ class Upload:
             _raise_if_cancelled_since(before)
             sent = await self._sent(upload, parts)
             complete = {**upload, **self._condition, "MultipartUpload": {"Parts": sent}}
-            return await self._client.change(lambda client: client.complete_multipart_upload(**complete))
+            return await self._client.change(lambda client: _named(client.complete_multipart_upload(**complete)))
         except BaseException:
             if upload["UploadId"] is not None:
                 with contextlib.suppress(ConnectorError):
@@ -118,13 +118,18 @@ class Upload:
         wanted = {**self._where, **({"VersionId": version} if version else {})}
         # The object is there: neither an error nor a cancellation may say otherwise.
         with contextlib.suppress(ConnectorError, asyncio.CancelledError):
-            seen = await self._client.call(lambda client: client.head_object(**wanted))
-            if seen["ETag"] == answer["ETag"]:
-                return info_of(self._key, seen, size=seen["ContentLength"])
+            seen = await self._client.call(lambda client: info_of(self._key, client.head_object(**wanted)))
+            if seen.etag == answer["ETag"]:
+                return seen
         return ObjectInfo(
-            key=self._key, size=size, etag=bare(answer["ETag"]), last_modified=_dated(answer),
+            key=self._key, size=size, etag=answer["ETag"], last_modified=_dated(answer),
             content_type=self._content_type, version=version,
         )  # fmt: skip
+
+
+def _named(answer: Any) -> Any:
+    """Raises KeyError or ValueError for an answer that was cut: what is not named may not be there."""
+    return {**answer, "ETag": bare(answer["ETag"])}
 
 
 def _cancellations() -> int:
