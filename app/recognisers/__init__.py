@@ -1,0 +1,1 @@
+"""Recognisers that are more than rules: libraries with models, installed by who wants them."""
