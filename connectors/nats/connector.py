@@ -18,6 +18,7 @@ from connectors.contract import (
     Outgoing,
     Severity,
 )
+from connectors.driver_logs import silence
 from connectors.exposure import exposed
 from connectors.nats.faults import EXPECTED, before_publishing, of_call, of_publish, unavailable
 from connectors.nats.handles import reply_of
@@ -41,6 +42,7 @@ class NatsConnector:
     max_body_bytes = _MAX_BODY_BYTES
 
     def __init__(self, config: ConnectorConfig) -> None:
+        silence("nats")
         self._servers = [server.strip() for server in config.options["url"].split(",")]
         self._stream: str = config.options["stream"]
         self._durable: str = config.options.get("durable") or "douane"
@@ -174,6 +176,8 @@ class NatsConnector:
             return self._connected
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect())
+            # Those who asked may all have given up.
+            self._connecting.add_done_callback(_looked_at)
         # One attempt for all who wait; it goes on for the others when one gives up.
         done, _ = await asyncio.wait({self._connecting}, timeout=timeout_s)
         if not done:
@@ -199,6 +203,12 @@ class NatsConnector:
             return self._connected
         finally:
             self._connecting = None
+
+
+def _looked_at(attempt: "asyncio.Task[tuple[Link, Management]]") -> None:
+    """asyncio complains of errors that nobody took."""
+    if not attempt.cancelled():
+        attempt.exception()
 
 
 async def _ack(

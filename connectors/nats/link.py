@@ -14,7 +14,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 _CONNECT_TIMEOUT_S = 5
-_PING_INTERVAL_S = 20
+_PING_INTERVAL_S = 5
+"""A server that misses three is given up."""
 _ACK = "$JS.ACK."
 
 
@@ -40,7 +41,7 @@ class _Client(Client):
     must_encrypt = False
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
-        if self.must_encrypt and not info.get("tls_required"):
+        if initial_connection and self.must_encrypt and not info.get("tls_required"):
             raise nats.errors.Error("nats: no TLS")
         await super()._process_info(info, initial_connection)
 

@@ -21,6 +21,7 @@ from connectors.contract import (
     Outgoing,
     Severity,
 )
+from connectors.driver_logs import silence
 from connectors.exposure import exposed
 from connectors.sqs import batches
 from connectors.sqs.client import Client
@@ -55,6 +56,7 @@ class SqsConnector:
     max_body_bytes = _MAX_BODY_BYTES
 
     def __init__(self, config: ConnectorConfig) -> None:
+        silence("boto3", "botocore", "urllib3")
         self._names = Names(prefix=config.options.get("prefix") or "", fifo=bool(config.options.get("fifo", False)))
         self._endpoint_url: str | None = config.options.get("endpoint_url")
         self._timeout_s = config.timeout_s

@@ -4,6 +4,7 @@ others change."""
 import asyncio
 import contextlib
 import dataclasses
+import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -103,6 +104,24 @@ async def test_a_lost_confirm_is_an_unknown_outcome_and_a_dedup_id_settles_it(se
             gate.mode = Mode.PASS
             assert (await connected.publish(message, timeout_s=5)).duplicate
         assert (await js.stream_info("C")).state.messages == 2
+
+
+async def test_a_server_that_hangs_is_told_and_used_again(server: NatsServer) -> None:
+    async with stream(server.url, "P", subjects=["p"]), opened(server.url, "P") as connected:
+        await published(connected, outgoing("p", "0"))
+        (came,) = await taken(connected, "p", 1)
+        server.tell(signal.SIGSTOP)
+        try:
+            error = await failed(connected.publish(outgoing("p", "1", dedup_id="1"), timeout_s=0.5))
+            assert error.failure is Failure.OUTCOME_UNKNOWN
+            assert (await failed(connected.ack("p", [came.handle], timeout_s=0.5))).failure is Failure.TIMEOUT
+            error = await failed(connected.receive("p", limit=1, visibility_s=LONG_S, wait_s=0))
+            assert error.failure is Failure.UNAVAILABLE
+        finally:
+            server.tell(signal.SIGCONT)
+        assert (await connected.publish(outgoing("p", "1", dedup_id="1"), timeout_s=10)).duplicate
+        assert await connected.ack("p", [came.handle], timeout_s=10) == (Acked.DONE,)
+        assert [m.body for m in await taken(connected, "p", 1)] == [b"1"]
 
 
 async def test_messages_whose_lease_did_not_come_through_come_again(server: NatsServer) -> None:
