@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.masking.masks import Constant, Generalise, Null, Partial, Pseudonym, Step
+from app.masking.masks import Constant, Generalise, Null, Partial, Pseudonym, Redact, Step
 from app.policy.decision import ColumnView, Compare, Comparison, TableView
 from app.sql.statement import JsonType, ParamTypes
 from connectors.contract import Catalog, Column, Dialect, Index, Table, TableKey, TableKind
@@ -31,6 +31,7 @@ _COLUMNS: dict[TableKey, dict[str, str]] = {
         "created_at": _TS,
     },
     ("public", "order_notes"): {"id": "integer", "note": "text"},
+    ("public", "remarks"): {"id": "integer", "customer_id": "integer", "body": "text"},
     ("public", "employees"): {"id": "integer", "manager_id": "integer", "name": "text"},
     ("public", "products"): {"id": "integer", "attrs": "jsonb", "tags": "text[]"},
     ("public", "logins"): {"id": "bigint", "ssn": "character varying", "device": "uuid", "score": "double precision"},
@@ -56,6 +57,8 @@ CREATE TABLE customers (id int PRIMARY KEY, name text, email text, ssn text UNIQ
 CREATE INDEX customers_email ON customers (email, id);
 CREATE TABLE orders (id int PRIMARY KEY, customer_id int, total numeric, status text, created_at timestamptz);
 CREATE TABLE order_notes (id int PRIMARY KEY, note text);
+CREATE TABLE remarks (id int PRIMARY KEY, customer_id int, body text);
+CREATE INDEX remarks_body ON remarks (body, id);
 CREATE TABLE employees (id int PRIMARY KEY, manager_id int, name text);
 CREATE TABLE products (id int PRIMARY KEY, attrs jsonb, tags text[]);
 CREATE TABLE logins (id bigint PRIMARY KEY, ssn varchar(40), device uuid, score float8);
@@ -67,6 +70,8 @@ CREATE TABLE hr.salaries (id int PRIMARY KEY, amount int);
 
 def _indexes(key: TableKey) -> tuple[Index, ...]:
     own = Index(name=f"{key[1]}_pkey", columns=("id",), unique=True, primary=True)
+    if key == ("public", "remarks"):
+        return own, Index(name="remarks_body", columns=("body", "id"))
     if key != ("public", "customers"):
         return (own,)
     return (
@@ -97,6 +102,7 @@ _MASKS = {
     ("customers", "birth"): ("pii.birth", Generalise(step=Step.YEAR)),
     ("customers", "balance"): ("fin.balance", Generalise(step=Step.BUCKET, size=100)),
     ("customers", "note"): ("pii.note", Partial(keep_last=2)),
+    ("remarks", "body"): ("pii.free_text", Redact()),
     ("logins", "ssn"): ("pii.ssn", Pseudonym(domain="ssn")),
     ("logins", "device"): ("pii.device", Pseudonym(domain="device")),
     ("logins", "score"): ("risk.score", Null()),

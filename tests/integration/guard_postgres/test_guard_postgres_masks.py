@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.masking.masks import Constant, Generalise, Mask, Null, Partial, Pseudonym, Step
+from app.masking.masks import Constant, Generalise, Mask, Null, Partial, Pseudonym, Redact, Step
 from app.policy.decision import ColumnView, TableView
 from app.sql.postgres import guard
 from connectors.contract import Catalog, Column, Table, TableKind
@@ -48,6 +48,7 @@ MASKS: list[Mask] = [
     Partial(email=True),
     *(Generalise(step=step, size=size) for step in Step for size in (0, 1, 7, 100)),
     Pseudonym(domain="d"),
+    Redact(),
 ]
 
 

@@ -21,7 +21,8 @@ _KEY = hashlib.sha256(b"a key of the tests").digest()
 _TEXT_CODED = ("numeric", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "uuid", "record")
 
 _IN_ORDER = "".join(
-    f"CLUSTER {table} USING {table.removeprefix('hr.')}_pkey;" for table in ("customers", "logins", "hr.salaries")
+    f"CLUSTER {table} USING {table.removeprefix('hr.')}_pkey;"
+    for table in ("customers", "logins", "remarks", "hr.salaries")
 )
 """Rows of other sizes find other free space: the twins must lie in the same order to begin with."""
 
@@ -47,6 +48,10 @@ def _fill(twin: int) -> str:
         (ARRAY['paid', 'open', 'void'])[1 + i % 3], timestamptz '2024-01-01' + i * interval '1 hour'
         FROM generate_series(1, {ORDERS}) AS i;
     INSERT INTO order_notes SELECT i, 'note ' || i FROM generate_series(1, 300) AS i;
+    INSERT INTO remarks SELECT i, i % 80, CASE WHEN i % 40 = 0 THEN NULL ELSE
+        (ARRAY['call', 'write', 'never mind'])[1 + i % 3]
+        || CASE WHEN i % 9 = 0 THEN '' ELSE ' u' || ({other}) || '@example.org' END || ' asks ' || i % 5 END
+        FROM generate_series(1, 300) AS i;
     INSERT INTO employees SELECT i, CASE WHEN i = 1 THEN NULL ELSE i / 2 END, 'e' || i FROM generate_series(1, 200) i;
     INSERT INTO products SELECT i, jsonb_build_object('color', (ARRAY['red', 'blue'])[1 + i % 2], 'size', i),
         ARRAY['a', 't' || i % 9] FROM generate_series(1, 100) AS i;
@@ -110,6 +115,9 @@ async def make_image(connection: asyncpg.Connection) -> None:
     )
     await connection.execute(
         "UPDATE logins SET ssn = l.ssn, device = l.device::uuid, score = NULL FROM l WHERE l.id = logins.id"
+    )
+    await connection.execute(
+        r"UPDATE remarks SET body = regexp_replace(body, '\mu[0-9]+@example\.org', '[redacted]') WHERE body LIKE '%@%'"
     )
     await connection.execute("UPDATE hr.salaries SET amount = 0")
     await connection.execute("DROP TABLE m; DROP TABLE l")

@@ -46,3 +46,13 @@ class Asking:
         row = self._runner.run(self._connection.fetchrow(sql, value, *args))
         assert row is not None
         return list(row)
+
+    def column(self, mask: Mask, rows: str, where: str) -> list[Any]:
+        """What a mask without keys shows of the text column c of the rows for which `where` holds."""
+        shown = masked(ColumnView(name="c", type="text", mask=mask), _no_bind)
+        sql = f"SELECT t.c FROM (SELECT {shown} AS c, other FROM ({rows}) AS r) AS t WHERE {where}"
+        return [row[0] for row in self._runner.run(self._connection.fetch(sql))]
+
+
+def _no_bind(_: Bind) -> int:
+    raise AssertionError("this mask has no key")
