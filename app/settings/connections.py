@@ -125,6 +125,8 @@ class SqsConnection(_Messages):
     endpoint_url: HttpUrl | None = None
     prefix: str = Field(default="", max_length=60)
     """Of queue names; topics are named without it."""
+    fifo: bool = False
+    """All queues of the connection are FIFO queues: their names end in .fifo, and SQS drops duplicates itself."""
     access_key: SecretRef | None = None
     secret_key: SecretRef | None = None
     session_token: SecretRef | None = None
@@ -142,6 +144,8 @@ class NatsConnection(_Messages):
     stream: Text
     durable: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,60}$")] = "douane"
     """Prefix of the names of the consumers that are made."""
+    max_deliver: int | None = Field(default=None, ge=1, le=1_000_000)
+    """How often a message is handed out before the stream gives it up; absent: until it is acked."""
     user: SecretRef | None = None
     password: SecretRef | None = None
     token: SecretRef | None = None
