@@ -70,7 +70,9 @@ def _describe(
     cursor: CursorParam = None,
     table: Annotated[
         Annotated[str, Field(max_length=300)] | SkipJsonSchema[None],
-        Query(description="Only this table: name or schema.name.", examples=["customers"]),
+        Query(
+            description="Only this table: name or schema.name. Or only this topic or pattern.", examples=["customers"]
+        ),
     ] = None,
 ) -> None: ...
 
@@ -139,9 +141,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         reads_body=False,
         signature=_describe,
         answers={200: wire.DescribeAnswer},
-        summary="Tables and columns you can see",
-        description="How each column will come: raw or masked, and by which mask. Call it before you write SQL; the "
-        "catalogs of the database itself cannot be queried. Example: GET /v1/connections/shop?table=customers",
+        summary="Tables, objects or topics you can use",
+        description="How each column or field will come: raw or masked, and by which mask; of objects and topics also "
+        "what may be put or published, with the JSON Schema that payloads must fit. Call it before you write SQL or "
+        "publish; the catalogs of the database itself cannot be queried. "
+        "Example: GET /v1/connections/shop?table=customers",
         problems=(422,),
     ),
     Endpoint(

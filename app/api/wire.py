@@ -254,10 +254,68 @@ class DescribedTable(BaseModel):
     max_rows: int | None = None
 
 
+class DescribedOthers(BaseModel):
+    comes: Literal["raw", "masked", "not_at_all"]
+    mask: Annotated[str | None, Field(description="Kind of the mask; null: raw.")] = None
+
+
+class DescribedField(BaseModel):
+    name: Annotated[str, Field(description="A column, or a JSON path such as $.customer.email.")]
+    kind: Literal["column", "path"]
+    label: str | None = None
+    comes: Literal["raw", "masked"]
+    mask: str | None = None
+
+
+class DescribedIntake(BaseModel):
+    content_types: Annotated[list[str], Field(description="Empty: any.")]
+    max_bytes: Annotated[int | None, Field(description="Policy's bound; null: that of the connection.")] = None
+    found: Annotated[
+        dict[str, Literal["allow", "mask", "approve", "deny"]],
+        Field(description="What becomes of labels that are found in it; what no pattern covers is denied."),
+    ]
+
+
+class DescribedPublishing(DescribedIntake):
+    payload_schema: Annotated[
+        dict[str, Any] | bool | None,
+        Field(description="JSON Schema that payloads must fit; null: any payload."),
+    ] = None
+    headers: Annotated[list[str] | None, Field(description="Names that may be sent; null: any.")] = None
+    cloud_events: Annotated[bool, Field(description="Payloads must be CloudEvents.")]
+
+
+class _Place(BaseModel):
+    pattern: Annotated[
+        bool, Field(description="It is a pattern: * stands for any characters but a slash, ** for any at all.")
+    ]
+    actions: Annotated[list[str], Field(description="That policy may let you take there.")]
+    comes: Annotated[
+        Literal["raw", "masked"] | None, Field(description="How content comes; null: you may not read it.")
+    ] = None
+    format: str | None = None
+    fields: Annotated[list[DescribedField], Field(description="Empty where content comes raw.")]
+    other_fields: Annotated[DescribedOthers | None, Field(description="Fields that `fields` does not name.")] = None
+    text: Annotated[DescribedOthers | None, Field(description="Text as a whole.")] = None
+
+
+class DescribedObjects(_Place):
+    keys: Annotated[str, Field(description="A key, or a pattern of keys; the narrowest that covers a key counts.")]
+    put: DescribedIntake | None = None
+
+
+class DescribedTopic(_Place):
+    topic: Annotated[str, Field(description="A topic, or a pattern of topics.")]
+    publish: DescribedPublishing | None = None
+
+
 class DescribeAnswer(BaseModel):
     connection: str
-    dialect: str
-    tables: list[DescribedTable]
+    family: Literal["sql", "objects", "messages"]
+    dialect: Annotated[str | None, Field(description="Of SQL.")] = None
+    tables: Annotated[list[DescribedTable], Field(description="Of SQL.")]
+    objects: list[DescribedObjects]
+    topics: list[DescribedTopic]
     next_cursor: str | None = None
     policy_version: str
     receipt: Receipt

@@ -1,5 +1,6 @@
 """get_identity, list_connections, describe_connection: what a caller is, may use and will see."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from app.gateway.answer import Answer, json_answer, next_link
 from app.gateway.connections import Broker, Bucket, Connection
 from app.gateway.cursor import Cursors
+from app.gateway.describing import object_place, topic_place
 from app.gateway.errors import UnknownConnection
 from app.gateway.lens import Lens
 from app.gateway.planning import Planner
@@ -14,6 +16,7 @@ from app.gateway.record import Record
 from app.masking.masks import kind_of
 from app.policy.caller import Caller
 from app.policy.decision import ColumnView, TableView
+from app.policy.snapshot import PolicySnapshot
 from app.ports import Policies
 from connectors.contract import Family, Table, TableKey
 
@@ -30,7 +33,7 @@ class DescribeConnection:
     limit: int
     cursor: str | None = None
     table: str | None = None
-    """Only tables of this name, or `schema.name`."""
+    """Only tables of this name, or `schema.name`; of objects and messages only this key, topic or pattern."""
 
 
 class Discovery:
@@ -100,44 +103,78 @@ class Discovery:
 
     async def describe_connection(self, caller: Caller, command: DescribeConnection, record: Record) -> Answer:
         snapshot = self._policies.current
-        connection = self._connections.get(command.connection)
+        connection = self._everything.get(command.connection)
         if connection is None or not snapshot.reachable(caller, command.connection):
             raise UnknownConnection("There is no such connection: list_connections names those that you can use.")
         record.connection, record.policy_version = connection.name, snapshot.version
-        seen = await self._planner.lens(connection, caller, snapshot, (), self._now())
-        binding = ("describe_connection", caller.issuer, caller.principal, caller.actor, connection.name)
-        after: TableKey = ("", "")
-        if command.cursor is not None:
-            schema, name = self._cursors.read((*binding, command.table or ""), command.cursor)
-            after = (str(schema), str(name))
-        keys = sorted(key for key in seen.views if key > after and _named(key, command.table))
-        page = keys[: command.limit]
-        cursor = None
-        if len(keys) > len(page):
-            cursor = self._cursors.issue((*binding, command.table or ""), page[-1])
+        binding = (
+            "describe_connection", caller.issuer, caller.principal, caller.actor, connection.name, command.table or ""
+        )  # fmt: skip
+        after = () if command.cursor is None else tuple(map(str, self._cursors.read(binding, command.cursor)))
+        if isinstance(connection, Connection):
+            kind = "tables"
+            page, last = await self._tables(connection, caller, command, snapshot, after)
+        else:
+            kind = "objects" if isinstance(connection, Bucket) else "topics"
+            page, last = await self._places(connection, caller, command, snapshot, after)
+        cursor = None if last is None else self._cursors.issue(binding, last)
         asked = {"limit": str(command.limit)} | ({} if command.table is None else {"table": command.table})
         return json_answer(
             200,
             {
                 "connection": connection.name,
-                "dialect": connection.connector.dialect.value,
-                "tables": [_table(seen, key) for key in page],
+                **_family(connection),
+                **{each: page if each == kind else [] for each in ("tables", "objects", "topics")},
                 "next_cursor": cursor,
                 "policy_version": snapshot.version,
             },
             headers=next_link(f"{self._public_url}/v1/connections/{connection.name}", cursor, asked),
         )
 
+    async def _tables(
+        self,
+        connection: Connection,
+        caller: Caller,
+        command: DescribeConnection,
+        snapshot: PolicySnapshot,
+        after: tuple[str, ...],
+    ) -> tuple[list[dict[str, Any]], tuple[str, ...] | None]:
+        """A page, and its last key where there are more."""
+        seen = await self._planner.lens(connection, caller, snapshot, (), self._now())
+        keys = sorted(key for key in seen.views if key > after and _named(key, command.table))
+        page = keys[: command.limit]
+        return [_table(seen, key) for key in page], page[-1] if len(keys) > len(page) else None
+
+    async def _places(
+        self,
+        connection: Bucket | Broker,
+        caller: Caller,
+        command: DescribeConnection,
+        snapshot: PolicySnapshot,
+        after: tuple[str, ...],
+    ) -> tuple[list[dict[str, Any]], tuple[str, ...] | None]:
+        """A page, and its last resource where there are more."""
+        # The first time every entry is held against every grant: too much for the loop.
+        places = await asyncio.to_thread(snapshot.described, caller, connection.name)
+        left = [place for place in places if (place.resource,) > after and command.table in (None, place.name)]
+        page = left[: command.limit]
+        shown = object_place if isinstance(connection, Bucket) else topic_place
+        found = [shown(snapshot, caller, connection.name, place, self._now()) for place in page]
+        return found, (page[-1].resource,) if len(left) > len(page) else None
+
+
+def _family(connection: Connection | Bucket | Broker) -> dict[str, Any]:
+    if isinstance(connection, Connection):
+        return {"family": Family.SQL.value, "dialect": connection.connector.dialect.value}
+    return {"family": connection.connector.family.value, "dialect": None}
+
 
 def _summary(connection: Connection | Bucket | Broker) -> dict[str, Any]:
-    database = connection if isinstance(connection, Connection) else None
-    family = Family.SQL if database is not None else connection.connector.family  # type: ignore[union-attr]
     return {
         "name": connection.name,
         "kind": connection.kind,
-        "family": family.value,
-        "dialect": None if database is None else database.connector.dialect.value,
-        "max_rows": None if database is None else database.max_rows,
+        **_family(connection),
+        "max_rows": connection.max_rows if isinstance(connection, Connection) else None,
         "max_bytes": connection.max_bytes,
     }
 

@@ -15,7 +15,13 @@ _TEXT = FieldView(mask=Redact())
 
 def content_view(data: ContentData, resource: str, masks: Masks, comes_raw: Callable[[str], bool]) -> ContentView:
     """`comes_raw` is asked for every label that has a say here, and for no other."""
-    entry = data.entries.of(resource)
+    return entry_view(data, data.entries.of(resource), masks, comes_raw)
+
+
+def entry_view(
+    data: ContentData, entry: ContentEntry | None, masks: Masks, comes_raw: Callable[[str], bool]
+) -> ContentView:
+    """Of all that an entry speaks for; None: of what no entry does."""
     if entry is not None and entry.raw:
         return ContentView(raw=True, labels=tuple(sorted(entry.labels)))
     looked_at = entry or ContentEntry(default=data.default)

@@ -13,8 +13,8 @@ from app.policy.catalog_check import catalog_findings
 from app.policy.conditions import VOLATILE_NAMES
 from app.policy.connections import ConnectionKind, actions_on
 from app.policy.content import ContentView, Intake, TopicRules
-from app.policy.content_data import ContentData
-from app.policy.content_view import arriving_view, content_view
+from app.policy.content_data import ContentData, ContentEntry
+from app.policy.content_view import arriving_view, content_view, entry_view
 from app.policy.data_file import ConnectionData, TableData
 from app.policy.decision import (
     Action,
@@ -25,6 +25,7 @@ from app.policy.decision import (
     RowFilter,
     TableView,
 )
+from app.policy.describing import Described, described
 from app.policy.findings import Finding
 from app.policy.index import RuleIndex
 from app.policy.labels import Masks
@@ -41,6 +42,7 @@ from connectors.contract import Catalog, Table
 
 _QUESTIONS = 65_536
 _REACHES = 8_192
+_DESCRIPTIONS = 256
 
 Subjects = frozenset[str]
 
@@ -72,6 +74,7 @@ class LoadedPolicy:
         self._index = parts.index
         self._question = lru_cache(maxsize=_QUESTIONS)(self._compose)
         self._reach = lru_cache(maxsize=_REACHES)(self._compute_reach)
+        self._described = lru_cache(maxsize=_DESCRIPTIONS)(self._compute_described)
 
     def identities(self, caller: Caller) -> frozenset[str]:
         return self._index.identities(caller.principal_subjects)
@@ -172,6 +175,19 @@ class LoadedPolicy:
         shown = content_view(data, object_resource(connection, name), self._parts.masks, wanted.comes_raw)
         return replace(shown, asks=wanted.asks, asked_labels=wanted.asked, refused_labels=wanted.refused)
 
+    def described(self, caller: Caller, connection: str) -> tuple[Described, ...]:
+        return self._described(caller.principal_subjects, caller.actor_subjects, connection)
+
+    def described_view(self, caller: Caller, connection: str, place: Described, context: Context) -> ContentView:
+        wanted = Unmasking(lambda label: self._unmask(caller, label, context), (), granted=False)
+        data = self._content(connection)
+        return entry_view(data, _speaking(data, place), self._parts.masks, wanted.comes_raw)
+
+    def described_rules(self, connection: str, place: Described) -> TopicRules:
+        data = self._content(connection)
+        entry = _speaking(data, place)
+        return TopicRules(intake=Intake(max_bytes=data.max_bytes)) if entry is None else entry.rules
+
     def arriving_view(self, connection: str, name: str) -> ContentView:
         return arriving_view(self._content(connection), object_resource(connection, name), self._parts.masks)
 
@@ -257,6 +273,21 @@ class LoadedPolicy:
                 action,
             )
         )
+
+    def _compute_described(self, principal: Subjects, actor: Subjects, connection: str) -> tuple[Described, ...]:
+        return described(
+            self._index,
+            lambda resource, action: self._question(principal, actor, resource, action).possible,
+            (principal, actor),
+            connection,
+            self._actions_on(connection),
+            self._content(connection).entries.entries,
+        )
+
+
+def _speaking(data: ContentData, place: Described) -> ContentEntry | None:
+    """A glob that is no entry's own lies in none: what has no entry is spoken for by the file's defaults."""
+    return data.entries.entries.get(place.resource) if place.wide else data.entries.of(place.resource)
 
 
 _NO_DATA = ConnectionData()

@@ -5,6 +5,7 @@ characters at all; everything else stands for itself, case and all. No IO, no kn
 """
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -57,6 +58,11 @@ def topic_resource(connection: str, topic: str) -> str:
 def key_path(key: str) -> str:
     """As a pattern meets it below the connection: "/" stays what separates segments, "*" is none of its stars."""
     return key.replace("%", "%25").replace("*", "%2A") if "%" in key or "*" in key else key
+
+
+def path_key(path: str) -> str:
+    """The key whose path below the connection this is."""
+    return path.replace("%2A", "*").replace("%25", "%")
 
 
 def label_resource(label: str) -> str:
@@ -140,6 +146,36 @@ def overlap(left: str, right: str) -> bool:
             row[j] = _overlap_at(a, b, i, j, row, below)
         below = row
     return below[0]
+
+
+def meet(patterns: Iterable[str], most_states: int = 20_000) -> bool:
+    """Whether any resource is covered by all of the patterns. Says no where finding out would take long."""
+    tokens = [_tokens(pattern) for pattern in patterns]
+    todo = [(0,) * len(tokens)]
+    seen = set(todo)
+    while todo and len(seen) <= most_states:
+        at = todo.pop()
+        fronts = [each[i] if i < len(each) else None for each, i in zip(tokens, at, strict=True)]
+        if not any(fronts):
+            return True
+        for onward in _onward(at, fronts):
+            if onward not in seen:
+                seen.add(onward)
+                todo.append(onward)
+    return False
+
+
+def _onward(at: tuple[int, ...], fronts: Sequence[str | None]) -> Iterator[tuple[int, ...]]:
+    """A star that takes nothing more, or one character that all of them take."""
+    for n, front in enumerate(fronts):
+        if front is not None and front[0] == "*":
+            yield (*at[:n], at[n] + 1, *at[n + 1 :])
+    letters = {front for front in fronts if front is not None and front[0] != "*"}
+    if None in fronts or len(letters) != 1:
+        return
+    (letter,) = letters
+    if all(front == letter or _takes(front, letter) for front in fronts):
+        yield tuple(i + (front == letter) for i, front in zip(at, fronts, strict=True))
 
 
 def _overlap_at(a: list[str], b: list[str], i: int, j: int, row: list[bool], below: list[bool]) -> bool:

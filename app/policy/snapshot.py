@@ -7,6 +7,7 @@ from app.approval.terms import Terms
 from app.policy.caller import Caller
 from app.policy.content import ContentView, Intake, TopicRules
 from app.policy.decision import Action, Context, Decision, TableView
+from app.policy.describing import Described
 from connectors.contract import Catalog, Table
 
 
@@ -62,6 +63,15 @@ class PolicySnapshot(Protocol):
     ) -> ContentView:
         """How the object with the normalised key `name`, or a message of the topic `name`, comes to this caller, once
         `decide(… FETCH)` or `decide(… RECEIVE)` let it through. `granted`: as in `view`."""
+
+    def described(self, caller: Caller, connection: str) -> tuple[Described, ...]:
+        """The keys or topics that the caller may be told of, sorted by name; may take long the first time."""
+
+    def described_view(self, caller: Caller, connection: str, place: Described, context: Context) -> ContentView:
+        """How what is there comes to this caller, who unmasks nothing."""
+
+    def described_rules(self, connection: str, place: Described) -> TopicRules:
+        """What may be put or published there, whoever does it."""
 
     def arriving_view(self, connection: str, name: str) -> ContentView:
         """What the data file says of content that is put at this key, or published to this topic, with every mask in

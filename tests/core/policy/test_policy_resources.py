@@ -2,7 +2,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from policy_samples import UNHURRIED
 
-from app.policy.resources import Pattern, covers, overlap, sql_resource, surely_inside
+from app.policy.resources import Pattern, covers, key_path, meet, overlap, path_key, sql_resource, surely_inside
 
 PATTERNS = (
     st.lists(st.sampled_from(["*", "**", "/", "a", "b", "."]), max_size=7)
@@ -38,6 +38,38 @@ def test_a_literal_overlaps_exactly_the_patterns_that_cover_it(name: str, patter
 def test_a_pattern_that_is_surely_inside_covers_nothing_outside(inner: str, outer: str, name: str) -> None:
     if surely_inside(inner, Pattern(outer)) and covers(inner, name):
         assert covers(outer, name)
+
+
+@UNHURRIED
+@given(PATTERNS, PATTERNS)
+@example("a/**", "**/a")
+def test_two_patterns_meet_where_they_overlap(left: str, right: str) -> None:
+    assert meet((left, right)) == overlap(left, right)
+
+
+@UNHURRIED
+@given(PATTERNS, PATTERNS, PATTERNS, NAMES)
+def test_three_patterns_that_cover_one_name_meet(one: str, two: str, three: str, name: str) -> None:
+    if all(covers(pattern, name) for pattern in (one, two, three)):
+        assert meet((one, two, three))
+
+
+def test_three_patterns_of_which_each_two_meet_need_not_meet() -> None:
+    one_slash, between_x, between_y = "*/*", "**x/x**", "**y/y**"
+    assert meet((one_slash, between_x))
+    assert meet((one_slash, between_y))
+    assert meet((between_x, between_y))
+    assert not meet((one_slash, between_x, between_y))
+
+
+def test_what_would_take_long_does_not_meet() -> None:
+    assert meet(("*a*a*a", "a*a*a*", "**"))
+    assert not meet(("*a*a*a", "a*a*a*", "**"), most_states=3)
+
+
+@given(st.text(max_size=20))
+def test_the_key_of_a_path_is_the_one_that_made_it(key: str) -> None:
+    assert path_key(key_path(key)) == key
 
 
 def test_one_star_stays_within_a_segment_and_two_do_not() -> None:
