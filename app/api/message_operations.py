@@ -118,7 +118,7 @@ MESSAGE_ENDPOINTS: tuple[Endpoint, ...] = (
         "topic's schema and looked through for personal data and secrets: a refusal points at what to leave out. 202 "
         "means that a human has to approve first and nothing was published: call get_approval with the approval_id "
         "and wait_seconds, then execute_approval. Example body: "
-        '{"topic": "orders.created", "payload": {"order": 42, "status": "paid", "total_cents": 199, "currency": "EUR"}}',
+        '{"topic": "orders.created", "payload": {"order": 42, "status": "paid", "total_cents": 99, "currency": "EUR"}}',
         problems=(*_PROBLEMS, 409),
         waits=True,
         links={202: {"approval": to_approval("$response.body#/approval_id")}},

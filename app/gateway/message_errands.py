@@ -184,7 +184,8 @@ def _taken_in(plan: PublishPlan) -> bytes:
             "topic": plan.at.topic,
             "form": draft.payload.form.value,
             "content_type": draft.payload.content_type,
-            draft.payload.member: b64encode(value).decode() if draft.payload.form is Form.BINARY else value,
+            "spelled": draft.payload.spelled,
+            "payload": b64encode(value).decode() if draft.payload.form is Form.BINARY else value,
             "cloud_event": None if draft.event is None else draft.event.attributes(),
             "whole": draft.whole,
             "headers": dict(draft.headers),
@@ -198,9 +199,7 @@ def _taken_in(plan: PublishPlan) -> bytes:
 
 def _let_out(content: bytes) -> tuple[Draft, Before]:
     held: dict[str, Any] = json.loads(content)
-    form = Form(held["form"])
-    payload = Payload(form=form, value=None, content_type=held["content_type"])
-    value = held[payload.member]
+    form, value = Form(held["form"]), held["payload"]
     try:
         event = None if held["cloud_event"] is None else event_of(held["cloud_event"], "cloud_event")
     except Misfit as misfit:
@@ -209,7 +208,10 @@ def _let_out(content: bytes) -> tuple[Draft, Before]:
         ) from misfit
     draft = Draft(
         payload=Payload(
-            form=form, value=b64decode(value) if form is Form.BINARY else value, content_type=payload.content_type
+            form=form,
+            value=b64decode(value) if form is Form.BINARY else value,
+            content_type=held["content_type"],
+            spelled=held["spelled"],
         ),
         headers=held["headers"],
         key=held["key"],

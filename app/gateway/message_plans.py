@@ -160,8 +160,9 @@ def _well_formed(draft: Draft, rules: TopicRules, view: ContentView) -> Draft:
         headers_of(draft.headers, allowed=rules.headers, max_bytes=rules.max_header_bytes)
         key_of(draft.key)
         if draft.event is None and draft.payload.content_type == CLOUD_EVENT_TYPE:
-            event, payload = opened(draft.payload.value, draft.payload.member)
-            draft = replace(draft, event=event, payload=payload, whole=True)
+            member = draft.payload.member
+            event, payload = opened(draft.payload.value, member)
+            draft = replace(draft, event=event, payload=payload, whole=member)
     except Misfit as misfit:
         _refuse_misfit(misfit)
     if rules.cloud_events and draft.event is None:

@@ -21,18 +21,19 @@ MAX_COMPLAINTS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A message as its sender wants it. `whole`: the event came whole, as the payload of the request."""
+    """A message as its sender wants it. `whole`: the member of the request body that brought the
+    event as a whole; "": none did."""
 
     payload: Payload
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str | None = None
     event: Event | None = None
-    whole: bool = False
+    whole: str = ""
 
     @property
     def place(self) -> tuple[str, ...]:
         """Of the payload in the request body."""
-        return ("payload", "data") if self.whole else (self.payload.member,)
+        return (self.whole, "data") if self.whole else (self.payload.member,)
 
     @property
     def content_type(self) -> str:
@@ -71,7 +72,7 @@ def screen(
         payload = replace(payload, value=value)
     event = draft.event
     if event is not None:
-        event = desk.event(event, "/payload" if draft.whole else "/cloud_event")
+        event = desk.event(event, f"/{draft.whole or 'cloud_event'}")
     headers = {name: desk.named_text(name, value, "/headers") for name, value in draft.headers.items()}
     key = None if draft.key is None else desk.text(draft.key, "/key", "")
     return Screened(

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
+from pydantic_core import from_json
 
 MAX_DEPTH = 64
 MAX_HEADERS = 32
@@ -59,18 +60,19 @@ class Misfit(Exception):  # noqa: N818 - names what the message is
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """`value`: of JSON any value but null at the top, of text a str, of binary bytes. `member`: of the request body
-    that brought it: pointers into it begin there."""
+    """`value`: of JSON any value, of text a str, of binary bytes. `spelled`: JSON that came as text. `member`: of the
+    request body that brought it: pointers into it begin there."""
 
     form: Form
     value: Any
     content_type: str
+    spelled: bool = False
 
     @property
     def member(self) -> str:
         match self.form:
             case Form.JSON:
-                return "payload"
+                return "text" if self.spelled else "payload"
             case Form.TEXT:
                 return "text"
             case Form.BINARY:
@@ -78,11 +80,11 @@ class Payload:
 
 
 def payload_of(payload: Any, text: str | None, base64: str | None, content_type: str | None) -> Payload:
-    """Exactly one of the first three is there. Raises Misfit."""
+    """Exactly one of the first three is there. Text of a JSON type is JSON. Raises Misfit."""
     given = [name for name, value in (("payload", payload), ("text", text), ("base64", base64)) if value is not None]
     if len(given) != 1:
         raise Misfit(
-            Complaint(pointer="", detail="needs exactly one of payload (any JSON), text, or base64 with content_type")
+            Complaint(pointer="", detail="needs exactly one of payload (JSON), text, or base64 with content_type")
         )
     kind = None if content_type is None else _media_type(content_type)
     if payload is not None:
@@ -90,8 +92,10 @@ def payload_of(payload: Any, text: str | None, base64: str | None, content_type:
             raise _unfit("/content_type", "payload is JSON: leave content_type out, or name a JSON type")
         return Payload(form=Form.JSON, value=payload, content_type=kind or JSON_TYPE)
     if text is not None:
+        if kind is not None and is_json(kind):
+            return Payload(form=Form.JSON, value=_spelled(text), content_type=kind, spelled=True)
         if kind is not None and not kind.startswith("text/"):
-            raise _unfit("/content_type", "text needs a type that begins with text/: send JSON as payload")
+            raise _unfit("/content_type", "text needs a type that begins with text/, or a JSON type")
         return Payload(form=Form.TEXT, value=text, content_type=kind or TEXT_TYPE)
     if kind is None:
         raise _unfit("/content_type", "base64 needs the content_type of what it holds")
@@ -172,6 +176,13 @@ def key_of(key: str | None) -> str | None:
 def pointer_to(*parts: str | int) -> str:
     """RFC 6901."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _spelled(text: str) -> Any:
+    try:
+        return from_json(text.encode(), allow_inf_nan=False)
+    except ValueError:
+        raise _unfit("/text", "must be JSON, as content_type says") from None
 
 
 def _media_type(text: str) -> str:

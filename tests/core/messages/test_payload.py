@@ -52,6 +52,8 @@ def test_payloads_come_in_three_forms() -> None:
     assert payload_of(None, None, "AAE=", "image/PNG") == Payload(
         form=Form.BINARY, value=b"\0\1", content_type="image/png"
     )
+    spelled = payload_of(None, "[1]", None, "application/json")
+    assert (spelled.form, spelled.value, spelled.member) == (Form.JSON, [1], "text")
     assert payload_of({}, None, None, "application/vnd.x+json; charset=utf-8").content_type == "application/vnd.x+json"
 
 
@@ -61,7 +63,9 @@ def test_payloads_come_in_three_forms() -> None:
         ((None, None, None, None), ""),
         (({}, "x", None, None), ""),
         (({}, None, None, "text/plain"), "/content_type"),
-        ((None, "x", None, "application/json"), "/content_type"),
+        ((None, "x", None, "image/png"), "/content_type"),
+        ((None, "{", None, "application/json"), "/text"),
+        ((None, "NaN", None, "application/json"), "/text"),
         ((None, None, "AAE=", None), "/content_type"),
         ((None, None, "AAE", "a/b"), "/base64"),
         ((None, None, "A A=", "a/b"), "/base64"),
