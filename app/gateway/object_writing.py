@@ -139,6 +139,13 @@ class ObjectWrites:
             masked = tuple(label for label in labels if intake.on_found(label) is OnFound.MASK)
             if masked:
                 arriving = await self._masked(view, form, limits, masked, arriving)
+                # Where masks do not reach (names of members, say), what was to be masked is still there.
+                left = set(await self._renderer.found(plan, _pieces(arriving.spool))) & set(masked) - _declared(view)
+                if left:
+                    raise ContentDenied(
+                        f"The content holds {', '.join(sorted(left))} where it cannot be masked: leave it out.",
+                        errors=[FieldError(pointer="/content", detail=f"holds {label}") for label in sorted(left)],
+                    )
         except ContentRefused as refused:
             raise refusal_of_content(refused) from refused
         asks = any(intake.on_found(label) is OnFound.APPROVE for label in labels)
@@ -250,6 +257,11 @@ def only_masking(view: ContentView, labels: tuple[str, ...]) -> ContentView:
         default_found=raw,
         scanned=True,
     )
+
+
+def _declared(view: ContentView) -> set[str]:
+    """Labels that the data file gives to fields: they are met wherever those fields are, masked or not."""
+    return {each.label for each in (*view.columns.values(), *view.paths.values()) if each.label is not None}
 
 
 def _stored(record: Record, info: ObjectInfo) -> None:

@@ -155,6 +155,8 @@ class RabbitConnection(_Messages):
     kind: Literal["rabbitmq"]
     url: SecretRef
     exchange: str = Field(default="", max_length=255)
+    max_unacked: int = Field(default=1_000, ge=1, le=100_000)
+    """Messages of one topic that are out with receivers of this process at once."""
 
 
 class KafkaConnection(_Messages):
@@ -164,6 +166,8 @@ class KafkaConnection(_Messages):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     idempotent: bool = True
+    max_unacked: int = Field(default=1_000, ge=1, le=100_000)
+    """Messages of one partition that are out with receivers of this process at once."""
     user: SecretRef | None = None
     password: SecretRef | None = None
 

@@ -250,7 +250,7 @@ def test_variables_that_hold_secrets_or_belong_to_others_are_left_alone(load: Lo
             {"url": "nats://127.0.0.1:4222", "stream": "EVENTS", "durable": "douane"},
             ["token"],
         ),
-        ("{kind: rabbitmq, url: {env: K}}", {"exchange": ""}, ["url"]),
+        ("{kind: rabbitmq, url: {env: K}}", {"exchange": "", "max_unacked": 1_000}, ["url"]),
     ],
 )
 def test_a_connection_hands_its_kind_the_options_and_secrets_of_its_own(
