@@ -51,7 +51,8 @@ class ObjectConnector(Protocol):
     """Lifetime: `open` once, `close` once; `open` succeeds with the store away.
 
     Failures: NOT_FOUND, CHANGED, UNAVAILABLE, TIMEOUT, OUT_OF_RESOURCES (the store or disk is full), REFUSED_BY_WALL
-    (the store's own access control, a symlink that leads out), OUTCOME_UNKNOWN (a put or delete may have happened).
+    (the store's own access control, a symlink that leads out), OUTCOME_UNKNOWN (a put or delete may have happened),
+    STATEMENT with INVALID_VALUE (a body of another size than was said).
     """
 
     family: Family
@@ -71,9 +72,9 @@ class ObjectConnector(Protocol):
     def read(
         self, key: str, *, first: int = 0, count: int | None = None, etag: str | None = None
     ) -> AbstractAsyncContextManager[ObjectRead]:
-        """The bytes from `first` on, `count` of them (None: to the end). `etag`: of exactly this object, else CHANGED.
-        Leaving the context early closes the stream. The bytes are of one state of the object: if it changes meanwhile
-        they are of the old one, or CHANGED is raised."""
+        """The bytes from `first` on, `count` of them (None: to the end); behind the end there are none. `etag`: of
+        exactly this object, else CHANGED. Leaving the context early closes the stream. The bytes are of one state of
+        the object: if it changes meanwhile they are of the old one, or CHANGED is raised."""
 
     async def put(
         self,
@@ -87,7 +88,8 @@ class ObjectConnector(Protocol):
     ) -> ObjectInfo:
         """Atomic: readers see the old object or all of the new one. `size` bytes come from `body`; fewer or more, or an
         exception of `body`, and nothing is changed. `if_match`: only over the object with this etag; `if_absent`: only
-        where there is none; else CHANGED. Private, never with an access list of its own."""
+        where there is none; else CHANGED. Private, never with an access list of its own. What is being committed
+        outlives a cancellation, so that CancelledError means that nothing was changed; `delete` likewise."""
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         """NOT_FOUND when there is none. CHANGED when it has another etag."""
