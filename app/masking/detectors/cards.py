@@ -54,6 +54,8 @@ def card_score(page: Page, start: int, end: int, digits: str, groups: tuple[int,
         score = 0.9 if set_like_one else 0.75
     elif _known_range(digits):
         score = 0.6 if set_like_one else 0.35
+    elif len(digits) > MIN_DIGITS:
+        score = 0.3  # no range we know: only for a word near by
     else:
         return 0.0
     if not luhn(digits) or len(set(digits)) < 2:

@@ -46,10 +46,15 @@ def _folded(code: int) -> int:
     return LETTER if category[0] in "LM" else OTHER
 
 
+_MOST_KEPT = 50_000
+
+
 class _Table(dict[int, int]):
-    """Filled as characters are met; never larger than Unicode."""
+    """Filled as characters are met, and emptied before texts of every character there is could make it large."""
 
     def __missing__(self, code: int) -> int:
+        if len(self) >= _MOST_KEPT:
+            self.clear()
         self[code] = byte = _folded(code)
         return byte
 

@@ -9,7 +9,7 @@ from phonenumbers.phonemetadata import PhoneMetadata
 
 from app.masking.detectors.page import Page, Words, pattern
 
-DEFAULT_REGIONS = ("US", "GB", "DE", "FR", "NL", "BE", "ES", "IT", "CH", "AT", "SE", "PL", "IE", "PT", "BR", "IN")
+DEFAULT_REGIONS = ("US", "CA", "GB", "DE", "FR", "NL", "BE", "ES", "IT", "CH", "AT", "SE", "PL", "IE", "PT", "BR", "IN")
 """Where a number without a country code may be from."""
 
 WORDS = Words.of(
