@@ -4,17 +4,18 @@ Everything that comes out is built anew: nothing lies under a null, no dictionar
 metadata comes along.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.masking.masks import Constant, Hide, Mask, Null, Pseudonym, Redact
-from app.masking.values import Kind, Redactor, ValueMask, masker
+from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Step
+from app.masking.values import Kind, Redactor, masker, text_masker
 from app.objects.column_names import ColumnViews
 from app.objects.refusal import ContentFault, ContentRefused
+from app.objects.repeating import over_columns
 from app.policy.content import FieldView
 
 _RAW = FieldView()
@@ -76,7 +77,7 @@ class Columns:
 
     def _leaf(self, name: str, kind: pa.DataType, view: FieldView) -> Column:
         if view.mask is None:
-            return Column(name=name, type=kind, labels=frozenset(), render=lambda array: copied(_decoded(array, kind)))
+            return Column(name=name, type=kind, labels=frozenset(), render=lambda array: _decoded(array, kind))
         render, blind = self._mask(view.mask, kind)
         labels = frozenset((view.label,)) if view.label else frozenset[str]()
         return Column(name=name, type=kind, labels=labels, render=render, blind=blind)
@@ -87,10 +88,19 @@ class Columns:
             return lambda array: pa.nulls(len(array), kind), True
         each = masker(mask, self._keys, self._redact, column_kind)
         if isinstance(mask, Constant):
-            constant = _of_type([each(None)], kind)
+            constant = _of_type([each("")], kind)
             return lambda array: pa.repeat(constant[0], len(array)), True
-        often = isinstance(mask, Pseudonym | Redact)
-        return lambda array: _masked(each, _decoded(array, kind), kind, often), False
+        many = over_columns(mask, each)
+        if column_kind is not Kind.TEXT or (isinstance(mask, Generalise) and mask.step is Step.BUCKET):
+            return lambda array: _of_type(many(_values(_decoded(array, kind))), kind), False
+        # Says the same of text, and need not ask of every value whether it is any.
+        texts = over_columns(mask, text_masker(mask, self._keys, self._redact))
+
+        def masked(array: pa.Array) -> pa.Array:
+            array = _decoded(array, kind)
+            return _of_type((many if array.null_count else texts)(array.to_pylist()), kind)
+
+        return masked, False
 
     def _nested(self, name: str, path: str, kind: pa.DataType, inner: FieldView) -> Column | None:
         if pa.types.is_struct(kind):
@@ -207,17 +217,6 @@ def _map(array: pa.Array, keys: Column, items: Column, kind: pa.DataType) -> pa.
     )
 
 
-def _masked(each: ValueMask, array: pa.Array, kind: pa.DataType, often: bool) -> pa.Array:
-    """`often`: the mask costs more than looking up a value that came before."""
-    values = _values(array)
-    if often:
-        distinct = dict.fromkeys(values)
-        if 2 * len(distinct) <= len(values):
-            known = {value: each(value) for value in distinct}
-            return _of_type([known[value] for value in values], kind)
-    return _of_type([each(value) for value in values], kind)
-
-
 def _values(array: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
         # Python's times hold no finer part, and masks none that is finer than a day.
@@ -236,7 +235,7 @@ def _value(scalar: pa.Scalar) -> Any:
         return None
 
 
-def _of_type(values: list[Any], kind: pa.DataType) -> pa.Array:
+def _of_type(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
     try:
         return pa.array(values, kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, pa.ArrowNotImplementedError):

@@ -23,6 +23,8 @@ _GROUP_CELLS = 1 << 20
 _LEAST_GROUP_ROWS = 1_024
 _READ_BYTES = 8 << 20
 _BUFFER_BYTES = 1 << 16
+_DICTIONARY_BYTES = 1 << 15
+"""Columns of mostly different values are found out early, and written plainly."""
 _FOOTER_BYTES = 64 << 20
 _FOOTER_PARTS = 1 << 20
 _ARROW_FILE_MAGIC = b"ARROW1"
@@ -172,13 +174,11 @@ def _write(content: _Content, columns: Columns, sink: Sink, plan: RenderPlan) ->
 def _first(pending: list[pa.RecordBatch], rows: int, schema: pa.Schema) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
     """Exactly this many rows as one batch, and the others: how the content was cut does not show."""
     table = pa.Table.from_batches(pending, schema)
-    batch = pa.RecordBatch.from_arrays([_whole(column) for column in table.slice(0, rows).columns], schema=schema)
+    batch = pa.RecordBatch.from_arrays(
+        [pa.concat_arrays(column.chunks) for column in table.slice(0, rows).columns], schema=schema
+    )
     rest = table.slice(rows)
     return batch, rest.to_batches() if rest.num_rows else []
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return copied(pa.concat_arrays(column.chunks))
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def _writer(schema: pa.Schema, sink: Sink, target: ContentFormat) -> Iterator[An
         options = pa.ipc.IpcWriteOptions(compression=None, use_threads=False)
         make = pa.ipc.new_stream if target.streamed else pa.ipc.new_file
         with make(pa.PythonFile(sink, "w"), schema, options=options) as writer:
-            yield _Groups(writer.write_batch)
+            yield _Groups(lambda batch: writer.write_batch(_copied(batch)))
         return
     with pq.ParquetWriter(
         pa.PythonFile(sink, "w"),
@@ -196,10 +196,16 @@ def _writer(schema: pa.Schema, sink: Sink, target: ContentFormat) -> Iterator[An
         compression="zstd",
         compression_level=1,
         use_dictionary=True,
+        dictionary_pagesize_limit=_DICTIONARY_BYTES,
         write_statistics=False,
         store_schema=False,
     ) as writer:
         yield _Groups(lambda batch: writer.write_batch(batch, row_group_size=batch.num_rows))
+
+
+def _copied(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Arrow shows arrays as they lie in memory."""
+    return pa.RecordBatch.from_arrays([copied(column) for column in batch.columns], schema=batch.schema)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """CSV and TSV under masks. What is written reads back, by any parser of RFC 4180, as the cells that were meant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -8,14 +8,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import re2
 
-from app.masking.masks import Pseudonym, Redact
-from app.masking.values import Redactor, TextMask, text_masker
+from app.masking.values import Redactor, text_masker
 from app.objects.csv_columns import ShownColumn, shown_columns
 from app.objects.csv_records import Block, Grammar, pattern
 from app.objects.encoding import as_utf8
 from app.objects.formats import FormatKind
 from app.objects.plan import RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
+from app.objects.repeating import over_columns
 from app.objects.sink import Sink
 from app.objects.unwrapping import Source
 
@@ -132,8 +132,8 @@ class _Table:
         if column.fixed:
             fixed = pa.scalar(self._quote(mask("") or ""), pa.string())
             return lambda table, block: fixed
-        each = _once_each if isinstance(column.view.mask, Pseudonym | Redact) else _every
-        return lambda table, block: self._written(each(mask, _joined(table.column(name))))
+        each = over_columns(column.view.mask, mask)
+        return lambda table, block: self._written(_texts(each(_joined(table.column(name)).to_pylist())))
 
     def _raw(self, cells: pa.Array, block: Block) -> pa.Array:
         # Without quotes in the content, no cell of it holds anything that needs them.
@@ -150,21 +150,7 @@ class _Table:
         return cells
 
 
-def _every(mask: TextMask, cells: pa.Array) -> pa.Array:
-    return _texts([mask(cell) for cell in cells.to_pylist()])
-
-
-def _once_each(mask: TextMask, cells: pa.Array) -> pa.Array:
-    """For masks that cost more than looking up a cell that came before."""
-    values = cells.to_pylist()
-    distinct = dict.fromkeys(values)
-    if 2 * len(distinct) > len(values):
-        return _every(mask, cells)
-    known = {cell: mask(cell) for cell in distinct}
-    return _texts([known[cell] for cell in values])
-
-
-def _texts(cells: list[str | None]) -> pa.Array:
+def _texts(cells: Iterable[str | None]) -> pa.Array:
     texts = pa.array(cells, pa.string())
     return texts.fill_null("") if texts.null_count else texts
 

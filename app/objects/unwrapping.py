@@ -99,13 +99,16 @@ class _Joined:
         self._ready = memoryview(b"")
 
     def read(self, size: int, /) -> bytes:
-        if not self._ready:
-            step = self._steps.step(size)
+        taken: list[bytes | memoryview] = [self._ready]
+        missing = size - len(self._ready)
+        while missing > 0 and (step := self._steps.step(size)):
             self._expanded += len(step)
             self._check()
-            self._ready = memoryview(step)
-        chunk, self._ready = self._ready[:size], self._ready[size:]
-        return chunk.tobytes()
+            taken.append(step)
+            missing -= len(step)
+        joined = memoryview(b"".join(taken))
+        self._ready = joined[size:]
+        return bytes(joined[:size])
 
     def _check(self) -> None:
         over_ratio = self._expanded > max(self._counted.count * self._limits.max_ratio, _RATIO_COUNTS_FROM_BYTES)

@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Partial, Pseudonym, Redact, Step
 from app.objects.formats import ContentFormat, FormatKind, Wrapping
@@ -12,6 +13,7 @@ from app.objects.refusal import ContentRefused
 from app.objects.render import render
 from app.policy.content import ContentView, FieldView
 
+UNHURRIED = settings(deadline=None)
 KEYS = {"people": b"k" * 32}
 RAW = FieldView()
 EMAIL = FieldView(label="pii.email", mask=Partial(email=True))

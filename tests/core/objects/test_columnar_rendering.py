@@ -178,7 +178,7 @@ SCHEMA = pa.schema(
 TWIN_VIEW = ContentView(columns={**VIEW.columns, "flag": RAW})
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(ROWS, st.data())
 def test_twins_that_differ_in_what_is_hidden_and_in_their_layout_render_to_the_same_bytes(
     rows: list[dict[str, Any]], data: st.DataObject

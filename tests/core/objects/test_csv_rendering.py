@@ -18,6 +18,7 @@ from tests.core.objects.renderings import (
     NAME,
     NOTE,
     RAW,
+    UNHURRIED,
     refusal,
     rendered,
     shown,
@@ -43,6 +44,7 @@ def read(content: bytes, delimiter: str = ",") -> list[list[str]]:
     return list(csv.reader(io.StringIO(content.decode(), newline=""), delimiter=delimiter))
 
 
+@UNHURRIED
 @given(
     st.lists(st.tuples(CELL, CELL), max_size=6),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
@@ -57,6 +59,7 @@ def test_raw_cells_read_back_as_they_were(rows: list[tuple[str, str]], quoting: 
     ]
 
 
+@UNHURRIED
 @given(st.lists(CELL, max_size=6))
 def test_cells_of_an_only_column_read_back_as_they_were(cells: list[str]) -> None:
     content = written([["id"], *([cell] for cell in cells)])
@@ -64,6 +67,7 @@ def test_cells_of_an_only_column_read_back_as_they_were(cells: list[str]) -> Non
 
 
 @pytest.mark.parametrize("mask", [mask for mask in MASKS if not isinstance(mask, Redact)], ids=repr)
+@UNHURRIED
 @given(st.lists(st.tuples(CELL, CELL), max_size=6))
 def test_masked_cells_are_what_the_mask_says_of_text(mask: Mask, rows: list[tuple[str, str]]) -> None:
     content = written([["id", "masked"], *map(list, rows)])
@@ -73,6 +77,7 @@ def test_masked_cells_are_what_the_mask_says_of_text(mask: Mask, rows: list[tupl
     assert read(shown("csv", content, view))[1:] == expected
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(CELL, CELL, CELL, CELL, CELL), min_size=1, max_size=4), st.data())
 def test_twins_that_differ_in_what_is_hidden_render_to_the_same_bytes(
     rows: list[tuple[str, ...]], data: st.DataObject
@@ -221,6 +226,7 @@ def test_free_text_in_a_cell_is_redacted() -> None:
     )
 
 
+@UNHURRIED
 @given(st.integers(min_value=1, max_value=40), st.integers(min_value=0, max_value=3))
 def test_where_blocks_are_cut_does_not_show(size: int, seed: int) -> None:
     rows = [[str(n), f'a\n"{n}", b\r\n' * (n % (seed + 2))] for n in range(12)]

@@ -18,7 +18,7 @@ from app.objects.plan import RenderLimits
 from app.objects.refusal import ContentFault
 from app.objects.sink import Sink
 from app.policy.content import ContentView, FieldView
-from tests.core.objects.renderings import EMAIL, GONE, KEYS, MASKS, NAME, NOTE, RAW, refusal, rendered, shown
+from tests.core.objects.renderings import EMAIL, GONE, KEYS, MASKS, NAME, NOTE, RAW, UNHURRIED, refusal, rendered, shown
 
 VIEW = ContentView(
     paths={
@@ -77,6 +77,7 @@ def one_line(document: Any, view: ContentView = VIEW) -> Any:
     return json.loads(content)
 
 
+@UNHURRIED
 @given(NUMBERS)
 @example("-0")
 @example("1.0")
@@ -89,6 +90,7 @@ def test_a_raw_number_stays_as_it_was_written(number: str) -> None:
         assert shown_as == content + "\n"
 
 
+@UNHURRIED
 @given(DOCUMENTS)
 def test_both_parsers_give_masks_the_same_values(document: str) -> None:
     data = document.encode()
@@ -96,7 +98,7 @@ def test_both_parsers_give_masks_the_same_values(document: str) -> None:
         assert written(orjson.loads(data)) == written(exactly(data))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(DOCUMENTS, VIEWS)
 def test_a_large_document_shows_what_a_small_one_shows(document: str, view: ContentView) -> None:
     outs = []
@@ -114,6 +116,7 @@ def test_a_large_document_shows_what_a_small_one_shows(document: str, view: Cont
 
 
 @pytest.mark.parametrize("mask", [mask for mask in MASKS if not isinstance(mask, Redact)], ids=repr)
+@UNHURRIED
 @given(
     st.one_of(
         st.none(),
@@ -130,7 +133,7 @@ def test_masked_values_are_what_the_mask_says_of_them(mask: Mask, value: Any) ->
     assert one_line({"id": value}, ContentView(paths={"$.id": FieldView(mask=mask)})) == {"id": expected}
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(DOCUMENTS, DOCUMENTS, DOCUMENTS, DOCUMENTS)
 def test_twins_that_differ_in_what_is_hidden_render_to_the_same_bytes(a: str, b: str, c: str, d: str) -> None:
     def document(hidden: str, more: str) -> bytes:

@@ -40,7 +40,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(WORDS, max_size=40), st.integers(min_value=1, max_value=60))
 def test_what_lies_across_a_border_is_covered(words: list[str], window: int) -> None:
     text = " ".join(words)

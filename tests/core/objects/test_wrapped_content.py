@@ -12,7 +12,7 @@ from app.objects.plan import RenderLimits
 from app.objects.refusal import ContentFault
 from app.objects.unwrapping import unwrapped
 from app.policy.content import ContentView
-from tests.core.objects.renderings import GZIP, NOTE, RAW, ZSTD, refusal, rendered, shown
+from tests.core.objects.renderings import GZIP, NOTE, RAW, UNHURRIED, ZSTD, refusal, rendered, shown
 
 VIEW = ContentView(columns={"id": RAW, "note": NOTE})
 CONTENT = b"id,note\n" + b"".join(b"%d,note %d\n" % (n, n) for n in range(5_000))
@@ -35,6 +35,7 @@ def read_all(content: bytes, wrapping: Wrapping, step: int, limits: RenderLimits
     return b"".join(pieces)
 
 
+@UNHURRIED
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=5), st.integers(min_value=1, max_value=300))
 def test_members_and_frames_one_after_the_other_are_one_content(parts: list[bytes], step: int) -> None:
     assert read_all(b"".join(map(gzip.compress, parts)), Wrapping.GZIP, step) == b"".join(parts)
