@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import hmac
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -47,8 +47,12 @@ def execute(path: Path, sql: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(path: Path, pool_max: int = 2) -> AsyncIterator[SqliteConnector]:
-    made = connector(SqlConnectorConfig(name="shop", secret=None, options={"path": path}, pool_max=pool_max))
+async def opened(
+    path: Path, pool_max: int = 2, redact: Callable[[str], str] | None = None
+) -> AsyncIterator[SqliteConnector]:
+    made = connector(
+        SqlConnectorConfig(name="shop", secret=None, options={"path": path}, pool_max=pool_max, redact=redact)
+    )
     await made.open()
     try:
         yield made
@@ -118,6 +122,18 @@ async def test_a_pseudonym_is_a_keyed_hash_of_the_same_type(path: Path) -> None:
         assert nothing is None
         _, sink = await read(made, "SELECT douane_pseudonym(?1, 1.5), douane_pseudonym('k', 'a')", (key,))
         assert sink.rows == [(None, None)]
+
+
+async def test_text_is_redacted_by_what_the_connector_was_given_and_null_without_it(path: Path) -> None:
+    sql = (
+        "SELECT douane_redact(CAST(email AS BLOB)), douane_redact(email), douane_redact(NULL) FROM person WHERE id = 1"
+    )
+    async with opened(path, redact=str.upper) as made:
+        _, sink = await read(made, sql)
+        assert sink.rows == [("ANA@EXAMPLE.ORG", None, None)]
+    async with opened(path) as made:
+        _, sink = await read(made, sql)
+        assert sink.rows == [(None, None, None)]
 
 
 async def test_the_catalog_tells_columns_keys_and_what_they_read(path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_telephone_number_of_any_country_goes(postgres: Asking, region: str) -
     "text",
     [
         "The parcel arrived on Monday, it was fine. Thanks!",
-        "Größe 42 passt nicht; bitte um Umtausch – danke 😀",
+        "Größe 42 ist zu klein; bitte um Umtausch – danke 😀",
         "Order 1234 of 12 items: 2 are missing.",
         "Клиент просит перезвонить завтра утром",
         "¿Dónde está mi pedido?",
