@@ -57,13 +57,14 @@ _READ_AS_ASCII = f"[!-~{_written(_LATIN)}{_SIGNS}]"
 
 def _lookalikes() -> dict[str, str]:
     """Letter to what the detectors read as it, both cases: no flag is needed, nor the locale's opinion of letters."""
-    found = {letter: letter + letter.upper() for letter in "abcdefghijklmnopqrstuvwxyz"}
+    found: dict[str, list[tuple[int, int]]] = {letter: [] for letter in "abcdefghijklmnopqrstuvwxyz"}
     for low, high in _LATIN:
         for code in range(low, high + 1):
-            read = fold(chr(code)).data.decode("latin-1").lower()
-            if read in found:
-                found[read] += chr(code)
-    return found
+            ranges = found.get(fold(chr(code)).data.decode("latin-1").lower())
+            if ranges is not None:
+                first = ranges.pop()[0] if ranges and ranges[-1][1] == code - 1 else code
+                ranges.append((first, code))
+    return {letter: letter + letter.upper() + _written(ranges) for letter, ranges in found.items()}
 
 
 _LOOKALIKES = _lookalikes()
@@ -85,7 +86,10 @@ _NAMES = _spelt(
     "password passwords passwd passphrase passcode passwort kennwort mot_de_passe mdp contrasena senha wachtwoord "
     "losenord haslo heslo salasana adgangskode passord parola sifre pwd psw pass"
 )
-_FOREIGN_NAMES = "[пП][аА][рР][оО][лЛ][ьЬ]|密码|密碼|パスワード|비밀번호|암호|كلمة المرور|पासवर्ड|κωδικός|סיסמה"
+_FOREIGN_NAMES = "".join(
+    c if c.isascii() else _escaped(ord(c))
+    for c in "[пП][аА][рР][оО][лЛ][ьЬ]|密码|密碼|パスワード|비밀번호|암호|كلمة المرور|पासवर्ड|κωδικός|סיסמה"
+)
 _IS = _spelt("is lautet ist est es e was now") + "|="
 _NAME_PART = f"(?:(?:[_.]|{_DASH})?[A-Za-z0-9{_written(_LATIN)}]{{1,12}})"
 _SIGN = (
@@ -117,16 +121,17 @@ PATTERNS = (
     f'(?:{_QUOTE}[^\\n"]{{1,62}}|{_WORD}*)@{_WORD}*'
     f"|{_WORD}*:{_WORD}*:{_WORD}*|{_WORD}*[0-9](?:\\.[0-9]+){{3}}{_WORD}*|{_WORD}*{_READ_AS_ASCII}{{15,}}{_WORD}*",
 )
-"""One after the other, each on what the one before left."""
+"""One after the other, each on what the one before left. In ASCII, which every database can be told."""
 
 
 def redacted(text: str) -> str:
-    """The expression for `text`, an expression of type text. NULL for NULL and for what is too long.
+    """The expression for `text`, an expression of type text. NULL for NULL, for what is too long, and in a database that
+    is not in UTF-8, where the patterns would mean other characters.
 
     In the collation "C", because patterns work in no other one for sure; the result has the database's own.
     """
     expression = f'{text} COLLATE pg_catalog."C"'
     for pattern in PATTERNS:
         expression = f"pg_catalog.regexp_replace({expression}, {string(pattern)}, {string(SHOWN)}, 'g')"
-    fits = f"pg_catalog.octet_length({text}) <= {LONGEST_BYTES}"
+    fits = f"pg_catalog.octet_length({text}) <= {LONGEST_BYTES} AND pg_catalog.getdatabaseencoding() = 'UTF8'"
     return f'(CASE WHEN {fits} THEN {expression} END) COLLATE pg_catalog."default"'

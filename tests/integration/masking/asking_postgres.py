@@ -22,9 +22,9 @@ def inner_and_outer(key: bytes) -> dict[str, bytes]:
 class Asking:
     """One connection and an event loop for it."""
 
-    def __init__(self, server: PostgresServer) -> None:
+    def __init__(self, server: PostgresServer, database: str = "postgres") -> None:
         self._runner = asyncio.Runner()
-        self._connection = self._runner.run(asyncpg.connect(server.dsn()))
+        self._connection = self._runner.run(asyncpg.connect(server.dsn(database=database)))
         self._runner.run(self._connection.execute("SET TimeZone = 'UTC'"))
 
     def close(self) -> None:

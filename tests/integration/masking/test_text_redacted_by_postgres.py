@@ -123,3 +123,14 @@ def test_a_column_of_another_collation_is_redacted_and_compared_like_any_other(
         "INSERT INTO notes VALUES ('Mail ADA@example.com', 'Mail [redacted]')"
     )
     assert postgres.column(Redact(), "SELECT * FROM notes", "t.c = t.other") == ["Mail [redacted]"]
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP", "SQL_ASCII"])
+def test_a_database_whose_characters_are_not_known_shows_null(server: PostgresServer, encoding: str) -> None:
+    name = f"in_{encoding.lower()}"
+    server.psql(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    asking = Asking(server, name)
+    try:
+        assert shown(asking, "hello") is None
+    finally:
+        asking.close()
