@@ -57,9 +57,9 @@ NAMES: tuple[_Named, ...] = (
     _named("pii.ip", "ip ip_address ipaddr client_ip remote_addr remote_ip ipv4 ipv6"),
     _named(
         "pii.name",
-        "first_name firstname last_name lastname full_name fullname surname given_name family_name vorname nachname prenom "
-        "nombre apellido apellidos nome cognome sobrenome voornaam achternaam fornavn etternavn fornamn efternamn imie "
-        "nazwisko maiden_name фамилия имя 姓名",
+        "first_name firstname last_name lastname full_name fullname surname given_name family_name maiden_name vorname "
+        "nachname prenom nombre apellido apellidos nome cognome sobrenome voornaam achternaam fornavn etternavn fornamn "
+        "efternamn imie nazwisko фамилия имя 姓名",
     ),
     _named(
         "pii.birth_date",
@@ -130,7 +130,7 @@ def _seen(find: Find, name: str, sample: Sequence[str]) -> dict[str, tuple[int, 
 
 
 def _by_values(seen: dict[str, tuple[int, int]], count: int) -> list[Suggestion]:
-    """Values that are such a thing say what the column is; values that hold one among other words, that it is free text."""
+    """Values that are such a thing say what the column is; those with one among other words make it free text."""
     suggestions = []
     for label, (hits, whole) in seen.items():
         if whole >= _ENOUGH * count:

@@ -4,11 +4,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from app.masking.detectors.folding import fold
 from app.masking.detectors.found import BY_NAME, Found
 from app.masking.detectors.ibans import ibans
 from app.masking.detectors.internet import emails, ips
-from app.masking.detectors.named_secrets import named_secrets
+from app.masking.detectors.named_secrets import PASSWORD_NAMES, named_secrets
 from app.masking.detectors.numbers import numbers
 from app.masking.detectors.page import Candidate, Page, Recogniser, pattern
 from app.masking.detectors.phones import DEFAULT_REGIONS, check_regions
@@ -22,13 +21,10 @@ RECOGNISERS: tuple[Recogniser, ...] = (
 
 ExtraRecogniser = Callable[[str], Iterable[Found]]
 
+
 _SHORT = 256
-# What every entity has at least: nothing is found in a short text without it.
-_WORTH_READING = pattern(
-    rb"(?i)[0-9](?:[ ()./\-]{0,3}[0-9]){4}|@|::|[0-9A-F]:[0-9A-F]|[A-Z][A-Z][0-9][0-9]|[=]|: ?[^ ]|"
-    rb"[(\[{<] ?(?:at|arroba|chez|ad)|[^ ]{16}| dot |[0-9]\.[0-9]|key|token|bearer|secret|"
-    rb"pass|[\x80-\xff]|[A-Z] ?[0-9][0-9]"
-)
+# What no find is without, in ASCII text of a few words. Long texts nearly always have one of them.
+_WORTH_READING = pattern(rb"(?i)[0-9@:=(\[{<]|[^ ]{15}| dot |PRIVATE KEY|" + PASSWORD_NAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +55,10 @@ class Detectors:
 
         `field_name`: the column, path or header that the text stood in; it counts as a word near by.
         """
-        folded = fold(text)
-        if len(folded.data) <= _SHORT and not field_name and not self.extra and not _WORTH_READING.search(folded.data):
+        page = Page.of(text, field_name)
+        folded = page.folded
+        if not field_name and not self.extra and _says_nothing(page):
             return []
-        page = Page(data=folded.data, folded=folded, text=text, field=fold(field_name).data)
         kept = [
             Found(
                 found.entity,
@@ -85,6 +81,11 @@ class Detectors:
 
     def _wanted(self, found: Found) -> bool:
         return found.score >= self.min_score and found.entity not in self.disabled and found.start < found.end
+
+
+def _says_nothing(page: Page) -> bool:
+    """Whether a short text can be left at that: most values of most columns."""
+    return len(page.text) <= _SHORT and page.text.isascii() and not _WORTH_READING.search(page.data)
 
 
 def without_overlaps(found: list[Found]) -> list[Found]:

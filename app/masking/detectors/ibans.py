@@ -20,12 +20,15 @@ LENGTHS = {
 
 _BEGINNINGS = pattern(rb"\b[A-Za-z]{2}[0-9]{2}[ .\-]?[A-Za-z0-9]{2}")
 _SEPARATORS = b" -."
+_FEWEST_DIGITS = 2
 _WIDEST = 34 * 2
 
 
 def ibans(page: Page) -> Iterator[Candidate]:
     """Every IBAN, in groups or not; what follows it in the text is no part of it."""
     data = page.data
+    if page.digits < _FEWEST_DIGITS:
+        return
     for match in _BEGINNINGS.finditer(data):
         start = match.start()
         length = LENGTHS.get(data[start : start + 2].decode("ascii").upper())

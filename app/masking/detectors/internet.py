@@ -26,6 +26,7 @@ _SPELT = pattern(
 _SIGNED = pattern(rb"(?i)[(\[{<] ?(?:at|@|arroba|chez|ad|dot|punkt|punto|point|\.) ?[)\]}>]| dot ")
 
 _CUTS = (b"=", b"/", b"?", b"&", b"|", b"{", b"}", b"`", b"*", b"!", b"#", b"$", b"^")
+_SIGNS = (b" ", b"(", b"[", b"{", b"<")
 _FILES = frozenset(
     b"png jpg jpeg gif svg webp avif ico css js mjs ts tsx jsx map json html htm xml pdf zip gz tgz jar war py rb rs "
     b"go java class lock toml yaml yml md txt whl deb rpm exe dll so".split()
@@ -45,7 +46,7 @@ def emails(page: Page) -> Iterator[Candidate]:
         if b'"@' in data:
             for match in _QUOTED.finditer(data):
                 yield Candidate("email", match.start(), match.end(), 0.9)
-    if _SIGNED.search(data):
+    if any(sign in data for sign in _SIGNS) and _SIGNED.search(data):
         for match in _SPELT.finditer(data):
             start, end = match.span()
             if _SIGNED.search(data[start:end]):
@@ -94,12 +95,12 @@ _WORD_BYTES = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 def ips(page: Page) -> Iterator[Candidate]:
     """Addresses that can tell one machine from others: not loopback, unspecified, or a netmask."""
     data = page.data
-    for match in _IPV4.finditer(data):
+    for match in _IPV4.finditer(data) if data.count(b".") >= 3 else ():
         start, end = match.span()
         score = _ipv4_score(page, start, end)
         if score:
             yield Candidate("ip", start, end, score)
-    if b":" not in data:
+    if data.count(b":") < 2:
         return
     for match in _IPV6.finditer(data):
         start, end = match.span()

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from app.masking.detectors.page import Candidate, Page, pattern
 from app.masking.detectors.placeholders import is_expression, is_placeholder
-from app.masking.detectors.randomness import Randomness, randomness
+from app.masking.detectors.randomness import SHORTEST, Randomness, randomness
 
-_PASSWORD = (
+PASSWORD_NAMES = (
     rb"passwords?|passwd|passphrase|passcode|passwort|kennwort|mot de passe|motdepasse|mdp|contrasena|senha|wachtwoord|"
     rb"losenord|haslo|heslo|salasana|adgangskode|passord|parola|sifre|pwd|psw|pass"
 )
@@ -27,9 +27,10 @@ _SIGN = (
 )
 # The name, up to two more parts of it, a sign, a quote: all bounded, so that no place is read far ahead.
 _NAMED = pattern(
-    rb"(?i)(?:" + _spaced(b"|".join((_PASSWORD, _STRONG, _WEAK))) + rb")(?:[_\-.]?[A-Za-z0-9]{1,12}){0,2}" + _SIGN
+    rb"(?i)(?:" + _spaced(b"|".join((PASSWORD_NAMES, _STRONG, _WEAK))) + rb")(?:[_\-.]?[A-Za-z0-9]{1,12}){0,2}" + _SIGN
 )
 _BEARER = pattern(rb"(?i)\b(?:bearer|basic|token)[ \t]+")
+_SIGNS = (b" ", b"=", b":", b"\t")
 _SIGN_ALONE = pattern(rb"(?i)[ \t]?" + _SIGN)
 _FOREIGN_NAMES = (
     "пароль",
@@ -46,7 +47,7 @@ _FOREIGN_NAMES = (
     "סיסמה",
 )
 
-_PASSWORD_NAME = pattern(rb"(?i)(?:" + _spaced(_PASSWORD) + rb")")
+_PASSWORD_NAME = pattern(rb"(?i)(?:" + _spaced(PASSWORD_NAMES) + rb")")
 _WHOLE_WORD_NAMES = frozenset((b"pass", b"mdp", b"psw", b"key", b"auth", b"salt", b"session", b"cookie"))
 _STRONG_NAME = pattern(rb"(?i)(?:" + _spaced(_STRONG) + rb")")
 _OTHER_NAME = pattern(
@@ -55,7 +56,7 @@ _OTHER_NAME = pattern(
     rb"word ?count|board|pad|idempotency|dedup|correlation|trace)"
 )
 
-_SHORTEST_PASSWORD, _LONGEST_PASSWORD = 4, 128
+_SHORTESTPASSWORD_NAMES, _LONGEST_PASSWORD = 4, 128
 LONGEST_VALUE = 512
 _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 _QUOTES = b"\"'`"
@@ -75,11 +76,11 @@ class _Value:
 def named_secrets(page: Page) -> Iterator[Candidate]:
     """Passwords, and random text behind a name that says it is secret."""
     data = page.data
-    for match in _NAMED.finditer(data):
+    for match in _NAMED.finditer(data) if any(sign in data for sign in _SIGNS) else ():
         value = _value_at(data, match.end(), tight=data[match.end() - 1 : match.end()] in (b"=", b":"))
         if value and value.end - value.start >= _SHORTEST_PASSWORD:
             yield from _judged(page, _whole_name(data, match.start(), match.end()), value)
-    for match in _BEARER.finditer(data):
+    for match in _BEARER.finditer(data) if len(data) > SHORTEST else ():
         value = _value_at(data, match.end(), tight=False)
         if value:
             yield from _random(page, value, 0.8, Randomness.FAIR)

@@ -28,6 +28,8 @@ _TIGHT = frozenset(b"-/")
 
 def numbers(page: Page, regions: tuple[str, ...]) -> list[Candidate]:
     """Every card, national id and telephone number among the digits of a page; they may overlap."""
+    if page.digits < MIN_PHONE:
+        return []
     reader = _Reader(page, regions)
     data = page.data
     for match in _RUNS.finditer(data):

@@ -6,11 +6,12 @@ from typing import Any
 
 import re2
 
-from app.masking.detectors.folding import LETTER, Folded, folded_word
+from app.masking.detectors.folding import LETTER, Folded, fold, folded_word
 
 _BEFORE = 48
 _AFTER = 24
 _SHORT_WORD = 4
+_DIGITS = b"0123456789"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,16 @@ class Page:
     folded: Folded
     text: str
     """As it was written: words of scripts that folding loses are looked for here."""
-    field: bytes = b""
+    field: bytes
+    digits: int
+    """How many digits there are: most short texts have too few for most recognisers."""
+
+    @classmethod
+    def of(cls, text: str, field: str = "") -> "Page":
+        folded = fold(text)
+        data = folded.data
+        digits = len(data) - len(data.translate(None, _DIGITS))
+        return cls(data=data, folded=folded, text=text, field=fold(field).data if field else b"", digits=digits)
 
     def around(self, start: int, end: int, before: int = _BEFORE, after: int = _AFTER) -> bytes:
         """The field's name and the bytes on both sides of a span, without the span."""

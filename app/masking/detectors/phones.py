@@ -99,7 +99,7 @@ class PhoneWords:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._in_field = WORDS.near(page, 0, 0, 0, 0)
+        self._in_field = bool(page.field) and WORDS.near(page, 0, 0, 0, 0)
         self._places: list[int] | None = None
 
     def near(self, start: int) -> bool:

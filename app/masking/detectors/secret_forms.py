@@ -69,13 +69,12 @@ FORMS: tuple[TokenForm, ...] = (
 PREFIXES = pattern(rb"(?:^|[^A-Za-z0-9])(?:" + b"|".join(form.prefix for form in FORMS) + rb")")
 
 
-def _begin_with(byte: int) -> tuple[TokenForm, ...]:
-    """The forms that a token with this first character may have."""
-    ranges = ((form, pattern(form.prefix).possiblematchrange(1)) for form in FORMS)
-    return tuple(form for form, (low, high) in ranges if low <= bytes([byte]) <= high)
-
-
-FORMS_BY_FIRST = {byte: _begin_with(byte) for byte in range(128)}
+_FIRSTS = tuple((form, *pattern(form.prefix).possiblematchrange(1)) for form in FORMS)
+FORMS_BY_FIRST = {
+    byte: tuple(form for form, low, high in _FIRSTS if low <= bytes([byte]) <= high) for byte in range(128)
+}
+"""The forms that a token with this first character may have."""
+SHORTEST_TOKEN = 15
 LONGEST_TOKEN = 8_192
 """A JWT may be that long; what is longer is cut there."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from app.masking.detectors.page import Candidate, Page, pattern
 from app.masking.detectors.placeholders import is_placeholder
-from app.masking.detectors.secret_forms import FORMS_BY_FIRST, LONGEST_TOKEN, PREFIXES, is_jwt
+from app.masking.detectors.secret_forms import FORMS_BY_FIRST, LONGEST_TOKEN, PREFIXES, SHORTEST_TOKEN, is_jwt
 
 _WORD = pattern(rb"[A-Za-z0-9]+")
 
@@ -23,6 +23,8 @@ _SAS = pattern(rb"[?&]sig=[A-Za-z0-9%+/]{40,80}(?:%3D|=)?")
 def tokens(page: Page) -> Iterator[Candidate]:
     """Every token whose form is known. What follows a token's longest form is no part of it."""
     data = page.data
+    if len(data) < SHORTEST_TOKEN:
+        return
     end_of_last = 0
     for match in PREFIXES.finditer(data):
         start = match.start() + (not data[match.start() : match.start() + 1].isalnum())

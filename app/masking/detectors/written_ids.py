@@ -109,12 +109,15 @@ _FORMS: tuple[tuple[str, bytes, Callable[[str], bool], float, str], ...] = (
 )
 WRITTEN_IDS: tuple[WrittenId, ...] = tuple(_kind(*form) for form in _FORMS)
 _ANY = pattern(rb"(?i)\b(?:" + b"|".join(form[1] for form in _FORMS) + rb")\b")
+_SHORTEST = 8
 _SIGNS = b" -."
 
 
 def written_ids(page: Page) -> Iterator[Candidate]:
     """Capitals are the rule; in other letters an id needs a word near by, for hashes and tokens look like that."""
     data = page.data
+    if len(data) < _SHORTEST or not page.digits:
+        return
     for match in _ANY.finditer(data):
         start, end = match.span()
         written = data[start:end].upper()

@@ -7,7 +7,7 @@ from random import Random
 from types import ModuleType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stdnum import ean, luhn, numdb, verhoeff
 from stdnum.au import tfn
@@ -53,6 +53,7 @@ from tests import detector_values as values
 DIGITS = st.text("0123456789", min_size=2, max_size=25)
 
 
+@settings(deadline=None)
 @given(DIGITS)
 def test_the_plain_checks_agree_on_any_digits(digits: str) -> None:
     assert checksums.luhn(digits) == luhn.is_valid(digits)
@@ -62,11 +63,13 @@ def test_the_plain_checks_agree_on_any_digits(digits: str) -> None:
     assert checksums.mod_11_2(digits + "X") == mod_11_2.is_valid(digits + "X")
 
 
+@settings(deadline=None)
 @given(st.text("0123456789", min_size=13, max_size=13))
 def test_ean_agrees_on_thirteen_digits(digits: str) -> None:
     assert checksums.ean(digits) == ean.is_valid(digits)
 
 
+@settings(deadline=None)
 @given(st.text(string.digits + string.ascii_uppercase, min_size=3, max_size=34))
 def test_mod_97_agrees_on_letters_and_digits(text: str) -> None:
     assert checksums.mod_97(text) == mod_97_10.is_valid(text)

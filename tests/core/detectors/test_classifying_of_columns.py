@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.masking.detectors import find
@@ -88,6 +88,7 @@ def test_a_name_that_no_value_bears_out_is_a_weak_guess() -> None:
     assert guess.confidence < 0.5
 
 
+@settings(deadline=None)
 @given(
     st.text(),
     st.text(),

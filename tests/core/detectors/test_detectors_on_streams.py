@@ -2,7 +2,7 @@
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.masking.detectors import DEFAULT
@@ -47,6 +47,7 @@ def cut(text: str, seed: int) -> list[str]:
     return [text[a:b] for a, b in zip([0, *borders], [*borders, len(text)], strict=True)]
 
 
+@settings(deadline=None)
 @given(SEEDS, SEEDS)
 def test_borders_hide_nothing(seed: int, borders: int) -> None:
     text = long_text(seed)
