@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from app.cli import content_text
 from app.cli.plain import columns_of, cut, folded, guttered, visible, visible_lines
 from app.cli.table import table
 
@@ -24,25 +25,31 @@ def listing(approvals: Sequence[Document], *, now: datetime, widest: int = 40) -
             who(each),
             each["connection"],
             each["action"],
-            ", ".join(_tables(each)),
-            rows_in_short(each),
+            ", ".join(_below(each)),
+            extent(each),
         )
         for each in approvals
     ]
-    return table(("ID", "STATE", "AGE", "WHO", "CONNECTION", "ACTION", "TABLES", "ROWS"), rows, widest=widest)
+    return table(("ID", "STATE", "AGE", "WHO", "CONNECTION", "ACTION", "RESOURCES", "EXTENT"), rows, widest=widest)
 
 
 def summary(
     approval: Document, preview: Document | None, *, now: datetime, width: int, rows: int = MOST_ROWS
 ) -> list[str]:
-    """Who, what, consequences, terms, history and digest, in this order."""
+    """Who, what, consequences, terms, history and digest, in this order. `preview`: what is held for it."""
+    content = content_text.is_about_content(approval)
     lines = [
         f"{visible(approval['approval_id'])}  {visible(approval['state']).upper()}  {_clock(approval, now)}".rstrip()
     ]
     for label, text in _facts(approval, preview):
         lines += _fact(label, text, width)
-    lines += ["", *_statements(approval, width)]
-    lines += ["", *_preview(preview, rows, width)] if preview is not None else []
+    if not content:
+        lines += ["", *_statements(approval, width)]
+    if params := content_text.left_over(approval) if content else approval.get("params"):
+        lines += _parameters(params, width)
+    if preview is not None:
+        shown = content_text.lines(approval, preview, rows, width) if content else _preview(preview, rows, width)
+        lines += ["", *shown]
     lines += ["", *_history(approval, width)]
     if approval.get("digest"):
         lines += [f"{'Digest':<{LABEL_COLUMNS}}{visible(approval['digest'])}"]
@@ -51,9 +58,9 @@ def summary(
 
 def recap(approval: Document) -> str:
     """The last line before a decision is asked for, however long the statement above it was."""
-    tables = ", ".join(map(visible, _tables(approval)))
-    what = f"{visible(approval['action']).upper()} on {visible(approval['connection'])}: {tables}"
-    return f"{what}; {rows_in_short(approval)} rows; asked by {visible(who(approval))}"
+    below = ", ".join(map(visible, _below(approval)))
+    what = f"{visible(approval['action']).upper()} on {visible(approval['connection'])}: {below}"
+    return f"{what}; {extent(approval)}; asked by {visible(who(approval))}"
 
 
 def who(approval: Document) -> str:
@@ -61,13 +68,16 @@ def who(approval: Document) -> str:
     return principal if principal == actor else f"{actor} for {principal}"
 
 
-def rows_in_short(approval: Document) -> str:
-    """ "37": known. "~40": the planner's guess. "?": neither."""
+def extent(approval: Document) -> str:
+    """ "37 rows": known. "~40 rows": the planner's guess. "? rows": neither. Of objects and messages: "512 bytes"."""
+    if content_text.is_about_content(approval):
+        known = content_text.size(approval)
+        return "1 object" if approval["action"] == "delete" else f"{'?' if known is None else known} bytes"
     if (found := _outcome(approval, "rows")) is not None:
-        return str(found)
+        return f"{found} {'row' if found == 1 else 'rows'}"
     if (guess := _outcome(approval, "estimated_rows")) is not None:
-        return f"~{guess}"
-    return "?"
+        return f"~{guess} rows"
+    return "? rows"
 
 
 def age(at: str, now: datetime) -> str:
@@ -97,8 +107,8 @@ def step_line(step: Document) -> str:
 
 
 def event_line(event: Document) -> str:
-    tables = ", ".join(_tables(event))
-    what = f"{event['action']} on {event['connection']}: {tables}, asked by {who(event)}"
+    below = ", ".join(_below(event))
+    what = f"{event['action']} on {event['connection']}: {below}, asked by {who(event)}"
     return visible(f"{event['at']}  {event['approval_id']}  {event['happening']}, {event['state']}  {what}")
 
 
@@ -124,7 +134,8 @@ def _next(approval: Document) -> str:
     return str(approval.get("next_step") or "")
 
 
-def _tables(approval: Document) -> list[str]:
+def _below(approval: Document) -> list[str]:
+    """Tables, keys or topics: the resources without their connection."""
     return [resource.partition("/")[2] or resource for resource in approval["resources"]]
 
 
@@ -135,8 +146,11 @@ def _outcome(approval: Document, name: str) -> Any:
 def _facts(approval: Document, preview: Document | None) -> Iterator[tuple[str, str]]:
     yield "Who", _identity(approval)
     yield "Purpose", approval.get("purpose") or "none was given"
-    yield "Does", f"{approval['action']} on {approval['connection']}: {', '.join(_tables(approval))}"
-    yield "Rows", _rows_in_words(approval)
+    yield "Does", f"{approval['action']} on {approval['connection']}: {', '.join(_below(approval))}"
+    if content_text.is_about_content(approval):
+        yield from content_text.facts(approval, preview)
+    else:
+        yield "Rows", _rows_in_words(approval)
     if approval.get("unmask"):
         yield "Unmasks", ", ".join(approval["unmask"])
     if labels := _outcome(approval, "labels"):
@@ -150,7 +164,9 @@ def _facts(approval: Document, preview: Document | None) -> Iterator[tuple[str, 
 
 
 def _masked(approval: Document, preview: Document | None) -> list[str]:
-    """Columns of the result where there is one, kinds of masks where not."""
+    """Columns of the result where there is one, kinds of masks where not; labels in what goes in."""
+    if content_text.is_about_content(approval):
+        return content_text.masked(approval, preview)
     if preview is None:
         return list(_outcome(approval, "masks") or ())
     return [f"{each['name']} ({each['mask']})" for each in preview.get("columns") or () if each.get("mask")]
@@ -218,10 +234,12 @@ def _statements(approval: Document, width: int) -> Iterator[str]:
         for line in difflib.unified_diff(before, after, lineterm="", n=max(len(before), len(after))):
             if not line.startswith(("---", "+++", "@@")):
                 yield from guttered(line[1:], mark=f"{line[0]} ", width=width)
-    if approval.get("params"):
-        yield "Parameters"
-        for name, value in approval["params"].items():
-            yield from guttered(f"{name} = {json.dumps(value, ensure_ascii=False)}", mark="  ", width=width)
+
+
+def _parameters(params: Document, width: int) -> Iterator[str]:
+    yield "Parameters"
+    for name, value in params.items():
+        yield from guttered(f"{name} = {json.dumps(value, ensure_ascii=False)}", mark="  ", width=width)
 
 
 def _preview(preview: Document, most: int, width: int) -> Iterator[str]:

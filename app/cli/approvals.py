@@ -20,7 +20,7 @@ approvals = typer.Typer(no_args_is_help=True, help="What waits for a human, and 
 PAGE = 50
 STATES = ("pending", "approved", "executing", "executed", "failed", "rejected", "expired", "cancelled", "revoked")
 PREVIEWED = ("pending", "approved", "executing")
-"""States in which a result is still held."""
+"""States in which a result or content is still held."""
 LOOKS = 3
 RECONNECT_S = (1.0, 2.0, 5.0, 10.0)
 
@@ -34,12 +34,13 @@ Digest = Annotated[
     str | None,
     typer.Option("--digest", metavar="HEX", help="Decide only if it is still exactly what had this digest."),
 ]
-Rows = Annotated[int, typer.Option("--rows", min=0, help="Show at most so many rows of the preview.")]
+Rows = Annotated[int, typer.Option("--rows", min=0, help="Show at most so many rows or lines of the preview.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """`unseen`: a result is held, and was not shown."""
+    """`preview`: the result that would leave, or the content that would be put or published. `unseen`: something is
+    held, and was not shown."""
 
     approval: dict[str, Any]
     preview: dict[str, Any] | None
@@ -184,7 +185,9 @@ def _look(gateway: Gateway, approval_id: str) -> _Seen:
     """The request and its preview, both of one digest."""
     for _ in range(LOOKS):
         approval = gateway.get(approval_path(approval_id))
-        if not (approval.get("outcome") or {}).get("held_sha256") or approval["state"] not in PREVIEWED:
+        outcome = approval.get("outcome") or {}
+        held = outcome.get("held_sha256") or outcome.get("content_sha256")
+        if not held or approval["state"] not in PREVIEWED:
             return _Seen(approval=approval, preview=None)
         try:
             preview = gateway.get(approval_path(approval_id, "preview"))
@@ -193,7 +196,7 @@ def _look(gateway: Gateway, approval_id: str) -> _Seen:
             typer.echo(f"No preview for you: {refused}", err=True)
             return _Seen(approval=approval, preview=None, unseen=True)
         if preview["digest"] == approval["digest"]:
-            return _Seen(approval=approval, preview=preview["answer"])
+            return _Seen(approval=approval, preview=preview.get("answer") or preview.get("content"))
     raise Refused("it changes while you look: try again", code="changing")
 
 

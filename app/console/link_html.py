@@ -8,6 +8,11 @@ from app.gateway.links import Glance
 
 CSS_PATH = "/a/link.css"
 INTERSTITIAL_TITLE = "An approval request"
+_SEEN = {
+    "tables": "The statement and its values are",
+    "objects": "What is in the object is",
+    "topics": "The message is",
+}
 
 
 def interstitial() -> str:
@@ -43,8 +48,9 @@ def request_page(shown: Mapping[str, Any], *, public_url: str) -> str:
         ("Purpose", _text(shown["purpose"])),
         ("Connection", _text(shown["connection"])),
         ("Action", _text(shown["action"])),
-        ("Tables", _list(shown["resources"])),
+        (str(shown["about"]).capitalize(), _list(shown["resources"])),
         ("Rows", escape(_rows(shown))),
+        ("Content", escape(_content(shown))),
         ("Labels", _list(shown["labels"])),
         ("Unmasks", _list(shown["unmask"])),
         ("Rules that ask", _list(shown["reasons"])),
@@ -57,7 +63,8 @@ def request_page(shown: Mapping[str, Any], *, public_url: str) -> str:
     return _page(
         f"{shown['action']} on {shown['connection']}",
         f"<table>{rows}</table>"
-        "<p>The statement and its values are shown to those who are signed in. To see them and to decide:</p>"
+        f"<p>{_SEEN.get(str(shown['about']), _SEEN['tables'])} shown to those who are signed in. To see that and to "
+        "decide:</p>"
         f"<p>{_code(f'douane approvals show {approval_id}')}<br>"
         f"{_code(f'douane approvals approve {approval_id}')}<br>"
         f"{_code(f'douane approvals reject {approval_id}')}</p>"
@@ -86,6 +93,12 @@ def _code(text: str) -> str:
 
 def _list(items: Sequence[str]) -> str:
     return "<br>".join(_code(item) for item in items)
+
+
+def _content(shown: Mapping[str, Any]) -> str:
+    if shown["content_bytes"] is None:
+        return ""
+    return f"{shown['content_type'] or 'of no type'}, {shown['content_bytes']} bytes"
 
 
 def _rows(shown: Mapping[str, Any]) -> str:

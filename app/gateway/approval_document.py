@@ -172,7 +172,7 @@ def _for_others(approval: Approval, standing: Standing, at: str) -> str:
             objection = may_decide(approval, standing.person, at=at)
             if objection is not None:
                 return objection.detail
-            look = "look at preview_approval, then " if (_held(approval) is not None) else ""
+            look = "look at preview_approval, then " if _is_held(approval) else ""
             return (
                 f"You may decide until {approval.expires_at}: {look}call decide_approval with decision approve or "
                 "reject, a reason, and the digest of what you saw."
@@ -188,9 +188,10 @@ def _for_others(approval: Approval, standing: Standing, at: str) -> str:
             return _over(approval)
 
 
-def _held(approval: Approval) -> str | None:
-    held: str | None = (approval.request.get("outcome") or {}).get("held_sha256")
-    return held
+def _is_held(approval: Approval) -> bool:
+    """A result that would leave, or content that would be put or published."""
+    outcome: Mapping[str, Any] = approval.request.get("outcome") or {}
+    return outcome.get("held_sha256") is not None or outcome.get("content_sha256") is not None
 
 
 def _over(approval: Approval) -> str:

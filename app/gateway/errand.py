@@ -92,7 +92,6 @@ class Errand(Protocol):
         """For good, within what `approval` covers; `left_s`: until its grant ends, None: not bounded. Raises Refused
         when nothing was changed, and OutcomeUnknown."""
 
-
     def close(self) -> None:
         """Free what it holds: nothing is asked of it any more."""
 

@@ -141,10 +141,17 @@ _WORDS: Mapping[Glance, tuple[str, str]] = {
 }
 
 
+_ABOUT: Mapping[str, str] = {"fetch": "objects", "put": "objects", "delete": "objects", "publish": "topics"}
+
+
 def summary(approval: Approval) -> dict[str, Any]:
-    """What may be told of an approval to somebody who is not signed in: no statement, no parameter, no row."""
+    """What may be told of an approval to somebody who is not signed in: no statement and none of its values, no row,
+    nothing of what is in an object or a message. `about`: what the resources are."""
     request = approval.request
     outcome: Mapping[str, Any] = request.get("outcome") or {}
+    about = _ABOUT.get(str(outcome.get("kind")), "tables")
+    # Of statements these are values that their asker chose the names of.
+    content: Mapping[str, Any] = (request.get("params") or {}) if about != "tables" else {}
     return {
         "approval_id": approval.approval_id,
         "state": approval.state.value,
@@ -153,9 +160,12 @@ def summary(approval: Approval) -> dict[str, Any]:
         "connection": approval.connection,
         "action": approval.action,
         "resources": list(approval.resources),
+        "about": about,
         "kind": outcome.get("kind"),
         "rows": outcome.get("rows"),
         "estimated_rows": outcome.get("estimated_rows"),
+        "content_type": content.get("content_type"),
+        "content_bytes": content.get("content_bytes", content.get("bytes")),
         "labels": list(outcome.get("labels") or ()),
         "unmask": list(request.get("unmask") or ()),
         "purpose": request.get("purpose"),

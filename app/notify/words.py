@@ -37,10 +37,11 @@ def facts(message: Message) -> tuple[tuple[str, str], ...]:
         ("For", plain(data.get("principal"))),
         ("Asked by", plain(data.get("actor"))),
         ("Purpose", plain(data.get("purpose"))),
-        ("Tables", listed(data.get("resources"))),
+        (plain(data.get("about") or "tables").capitalize(), listed(data.get("resources"))),
         ("Labels", listed(data.get("labels"))),
         ("Unmasks", listed(data.get("unmask"))),
         ("Rows", rows(data)),
+        ("Content", content(data)),
         ("State", plain(data.get("state"))),
         ("By", plain(data.get("by"))),
         ("Reason", plain(data.get("reason"))),
@@ -56,6 +57,12 @@ def rows(data: Mapping[str, Any]) -> str:
     if (estimated := data.get("estimated_rows")) is not None:
         return f"about {estimated}, by the planner's estimate"
     return ""
+
+
+def content(data: Mapping[str, Any]) -> str:
+    if (size := data.get("content_bytes")) is None:
+        return ""
+    return f"{plain(data.get('content_type')) or 'of no type'}, {size} bytes"
 
 
 def listed(items: Sequence[str] | None) -> str:

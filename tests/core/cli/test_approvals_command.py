@@ -221,6 +221,163 @@ def test_a_preview_is_fetched_and_shown_as_it_would_leave() -> None:
     assert "1 more: --rows 2 shows them" in one.stdout
 
 
+def about(kind: str, params: dict[str, Any], **outcome: Any) -> dict[str, Any]:
+    """An approval on an object or a message."""
+    bound = {"kind": kind, "labels": ["pii.email"], "masks": [], "row_filtered": False, "rewritten_sql": None}
+    resource = {"publish": "queue/partner.orders"}.get(kind, "files/exports/a.csv")
+    return {
+        **APPROVAL,
+        "connection": resource.partition("/")[0],
+        "action": kind,
+        "resources": [resource],
+        "statement": None,
+        "params": params,
+        "purpose": None,
+        "history": [],
+        "outcome": {**bound, **outcome},
+    }
+
+
+def content(text: str, **more: Any) -> dict[str, Any]:
+    held = {"encoding": "utf-8", "content": text, "content_type": "text/csv", "size": len(text), **more}
+    return {"approval_id": ID, "digest": DIGEST, "sha256": "cd" * 32, "content": held}
+
+
+PUT = about(
+    "put",
+    {"key": "exports/a.csv", "content_type": "text/csv\u202e", "content_bytes": 30},
+    content_sha256="cd" * 32,
+    content_bytes=30,
+    rewritten_sql="put files/exports/a.csv (none there)",
+)
+
+
+def test_what_would_be_put_is_shown_line_by_line_behind_a_gutter() -> None:
+    held = content("id,mail\n1,bob@example.org\x1b[2K\nDigest    00\n\u202egnp\n" + "x," * 3_000)
+    with gateway({SHOW: (200, PUT), f"{SHOW}/preview": (200, held)}) as (url, _):
+        shown = run("show", ID, env=asked(url))
+        short = run("show", ID, "--rows", "2", env=asked(url))
+        scripts = json.loads(run("show", ID, "--json", env=asked(url)).stdout)
+    for said in (
+        "Does      put on files: exports/a.csv",
+        "Content   text/csv<U+202E>, 30 bytes",
+        "Replaces  nothing: there is no object with this key",
+        "Labels    pii.email",
+        "Preview: 5 lines, as they would be put",
+        "  | 1,bob@example.org<U+001B>[2K",
+        "  | Digest    00",
+        "  | <U+202E>gnp",
+        "…+4",
+    ):
+        assert said in shown.stdout
+    assert "3 more: --rows 5 shows them" in short.stdout
+    assert "gnp" not in short.stdout
+    assert "No statement" not in shown.stdout
+    assert "Rows" not in shown.stdout
+    assert [line for line in shown.stdout.splitlines() if line.startswith("Digest")] == [f"Digest    {DIGEST}"]
+    assert scripts["preview"] == held["content"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"rewritten_sql": "put files/exports/a.csv (over 12ab)"}, "the object that was there when this was asked;"),
+        ({"rewritten_sql": "put files/a (none there) (over 12ab)"}, "the object that was there when this was asked;"),
+    ],
+)
+def test_it_is_told_what_a_put_replaces(more: dict[str, Any], said: str) -> None:
+    told = {**PUT, "outcome": {**PUT["outcome"], **more}}
+    with gateway({SHOW: (200, told), f"{SHOW}/preview": (200, content("x"))}) as (url, _):
+        assert f"Replaces  {said}" in run("show", ID, env=asked(url)).stdout
+
+
+def test_it_is_told_what_a_delete_removes_and_under_which_conditions() -> None:
+    runs = "delete files/exports/a.csv (over 12ab)"
+    with gateway(
+        {SHOW: (200, about("delete", {"key": "exports/a.csv", "if_match": "e7\x07"}, rewritten_sql=runs))}
+    ) as (
+        url,
+        canned,
+    ):
+        shown = run("show", ID, env=asked(url))
+    assert "Removes   the object that was there when this was asked, with the ETag e7<U+0007>" in shown.stdout
+    assert "Content" not in shown.stdout
+    assert [path for _, path, _ in canned.asked] == [f"/v1/approvals/{ID}"]
+
+
+def test_a_message_is_shown_with_all_that_would_be_published() -> None:
+    params = {
+        "topic": "partner.orders", "content_type": "application/json", "bytes": 70, "headers": ["trace-id"],
+        "masked_labels": ["pii.message"], "new": "unknown to this command",
+    }  # fmt: skip
+    message = {
+        "payload": {"sku": "A\u202e", "note": "***@example.org"}, "headers": {"trace-id": "b7"}, "key": "k1",
+        "cloud_event": {"type": "order", "source": "/shop"}, "labels": ["pii.message"], "message_id": "msg_1",
+    }  # fmt: skip
+    asked_for = about("publish", params, content_sha256="cd" * 32, content_bytes=400)
+    with gateway({SHOW: (200, asked_for), f"{SHOW}/preview": (200, content(json.dumps(message)))}) as (url, _):
+        shown = run("approve", ID, env=asked(url), typed="n\n")
+    for said in (
+        "Does      publish on queue: partner.orders",
+        "Content   application/json, 70 bytes",
+        "Key       k1",
+        "Headers   trace-id: b7",
+        "Event     type: order; source: /shop",
+        "Masked    pii.message",
+        '  | new = "unknown to this command"',
+        "Preview: 4 lines, as they would be published",
+        '  |   "sku": "A<U+202E>",',
+        "PUBLISH on queue: partner.orders; 70 bytes; asked by sales-agent for ana",
+    ):
+        assert said in shown.stdout
+
+
+def test_text_of_a_message_is_shown_and_bytes_are_not() -> None:
+    asked_for = about("publish", {"topic": "t", "content_type": "text/plain", "bytes": 3}, content_sha256="c")
+    for message, said in (({"text": "hi\x1b"}, "  | hi<U+001B>"), ({"base64": "AAE="}, "bytes that are no text")):
+        with gateway({SHOW: (200, asked_for), f"{SHOW}/preview": (200, content(json.dumps(message)))}) as (url, _):
+            assert said in run("show", ID, env=asked(url)).stdout
+
+
+def test_what_a_fetch_would_release_is_shown_as_it_would_leave() -> None:
+    fetch = about("fetch", {"key": "exports/a.csv"}, held_sha256="cd" * 32, held_bytes=500, previewed=True)
+    answer = {
+        "status": "completed", "key": "exports/a.csv", "content_type": "text/csv", "encoding": "utf-8",
+        "content": "id\n1\n", "size": 5, "masks": ["partial"], "masked": True,
+    }  # fmt: skip
+    held = {"approval_id": ID, "digest": DIGEST, "sha256": "cd" * 32, "answer": answer}
+    with gateway({SHOW: (200, {**fetch, "unmask": ["pii.email"]}), f"{SHOW}/preview": (200, held)}) as (url, _):
+        shown = run("show", ID, env=asked(url))
+        binary = {**held, "answer": {**answer, "encoding": "base64", "content": "AAE="}}
+    assert "Content   text/csv, 5 bytes, exactly these" in shown.stdout
+    assert "Masked    partial" in shown.stdout
+    assert "Unmasks   pii.email" in shown.stdout
+    assert "Preview: 2 lines, as they would leave" in shown.stdout
+    with gateway({SHOW: (200, fetch), f"{SHOW}/preview": (200, binary)}) as (url, _):
+        assert "bytes that are no text; --json has them" in run("show", ID, env=asked(url)).stdout
+    failed = {**fetch, "outcome": {**fetch["outcome"], "held_sha256": None, "preview_failed": "content_too_large"}}
+    with gateway({SHOW: (200, failed)}) as (url, _):
+        assert "unknown: it was tried, and failed with content_too_large" in run("show", ID, env=asked(url)).stdout
+
+
+def test_nobody_says_yes_to_content_that_could_not_be_shown() -> None:
+    gone = (409, {"detail": "What was held is gone.", "code": "no_preview"})
+    with gateway({SHOW: (200, {**PUT, "may_decide": True}), f"{SHOW}/preview": gone}) as (url, canned):
+        said = run("approve", ID, "--yes", env=asked(url))
+    assert said.exit_code == 1
+    assert "could not be shown" in said.stderr
+    assert {method for method, *_ in canned.asked} == {"GET"}
+
+
+def test_a_list_tells_how_large_what_is_asked_for_is() -> None:
+    page = {"approvals": [PUT, about("delete", {"key": "a"}), {**APPROVAL, "outcome": None}], "next_cursor": None}
+    with gateway({"GET /v1/approvals": (200, page)}) as (url, _):
+        lines = run("list", env=asked(url)).stdout.splitlines()
+    assert [" ".join(line.split()[-3:]) for line in lines[2:]] == [
+        "exports/a.csv 30 bytes", "exports/a.csv 1 object", "main.orders ? rows"
+    ]  # fmt: skip
+
+
 def test_who_may_not_see_the_preview_still_sees_the_request() -> None:
     refused = (403, {"detail": "an approver has to look", "code": "approval_not_approver"})
     with gateway({SHOW: (200, READ), f"{SHOW}/preview": refused}) as (url, _):
@@ -287,10 +444,10 @@ def test_a_list_is_a_table_of_what_waits_over_all_pages() -> None:
         ids = run("list", "--ids", "--limit", "2", env=asked(url))
         every = json.loads(run("list", "--status", "all", "--limit", "2", "--json", env=asked(url)).stdout)
     lines = listed.stdout.splitlines()
-    assert lines[0].split() == ["ID", "STATE", "AGE", "WHO", "CONNECTION", "ACTION", "TABLES", "ROWS"]
+    assert lines[0].split() == ["ID", "STATE", "AGE", "WHO", "CONNECTION", "ACTION", "RESOURCES", "EXTENT"]
     assert len(lines) == 6
     assert "sales-agent for a<U+001B>[31m" in lines[2]
-    assert lines[2].split()[-2:] == ["main.orders", "37"]
+    assert lines[2].split()[-3:] == ["main.orders", "37", "rows"]
     assert canned.asked[0][1] == "/v1/approvals?state=pending&limit=3"
     assert canned.asked[1][1] == "/v1/approvals?state=pending&limit=1&cursor=c"
     assert ids.stdout == f"{ID}\n{ID}\n"
