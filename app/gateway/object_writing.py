@@ -1,9 +1,8 @@
 """What is put or deleted: looked through before anything is decided on it, and done for good only after that."""
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from app.gateway.answer import Answer, Spool, json_answer
 from app.gateway.connections import Bucket
@@ -20,11 +19,12 @@ from app.gateway.object_faults import refusal_of_content, refusal_of_store
 from app.gateway.object_planning import ObjectPlan
 from app.gateway.object_reading import render_plan
 from app.gateway.record import Record
+from app.masking.masks import Redact
 from app.objects.formats import ContentFormat, format_of
 from app.objects.keys import ObjectKey
 from app.objects.plan import RenderLimits
 from app.objects.refusal import ContentFault, ContentRefused
-from app.policy.content import ContentView, Intake, OnFound
+from app.policy.content import ContentView, FieldView, Intake, OnFound
 from app.policy.snapshot import PolicySnapshot
 from app.ports import MaskKeys, Renderer
 from connectors.contract import CHUNK_BYTES, ConnectorError, ObjectInfo
@@ -87,20 +87,19 @@ class ObjectWrites:
                 f"This key takes {', '.join(intake.types)}: send one of them, or choose another key.",
                 code="content_type_not_allowed",
             )
-        spool = Spool()
+        arriving = Arriving(spool=Spool(), content_type=kind)
         try:
             async for chunk in body(min(bucket.max_object_bytes, intake.max_bytes or bucket.max_object_bytes)):
-                spool.add(chunk)
-            arriving = Arriving(spool=spool, content_type=kind)
+                arriving.spool.add(chunk)
             if looks_through(intake):
-                arriving = await self._screened(bucket, snapshot, key, intake, arriving)
+                await self._screen(bucket, snapshot, key, intake, arriving)
         except OSError as error:
-            spool.close()
+            arriving.close()
             raise NoSpaceForAnswer(
                 "There is no room to take an object this large right now: retry later.", retry_after_s=5
             ) from error
         except BaseException:
-            spool.close()
+            arriving.close()
             raise
         record.facts |= {
             "content_sha256": arriving.spool.digest(),
@@ -110,9 +109,9 @@ class ObjectWrites:
         record.labels = arriving.labels
         return arriving
 
-    async def _screened(
+    async def _screen(
         self, bucket: Bucket, snapshot: PolicySnapshot, key: ObjectKey, intake: Intake, arriving: Arriving
-    ) -> Arriving:
+    ) -> None:
         view = snapshot.arriving_view(bucket.name, key)
         form = format_of(key, arriving.content_type, view.format)
         if form is None:
@@ -136,33 +135,31 @@ class ObjectWrites:
                     "choose another key.",
                     errors=[FieldError(pointer="/content", detail=f"holds {label}") for label in denied],
                 )
-            masked = tuple(label for label in labels if intake.on_found(label) is OnFound.MASK)
-            if masked:
-                arriving = await self._masked(view, form, limits, masked, arriving)
-                # Where masks do not reach (names of members, say), what was to be masked is still there.
-                left = set(await self._renderer.found(plan, _pieces(arriving.spool))) & set(masked) - _declared(view)
-                if left:
-                    raise ContentDenied(
-                        f"The content holds {', '.join(sorted(left))} where it cannot be masked: leave it out.",
-                        errors=[FieldError(pointer="/content", detail=f"holds {label}") for label in sorted(left)],
-                    )
+            arriving.labels = labels
+            arriving.asks = any(intake.on_found(label) is OnFound.APPROVE for label in labels)
+            arriving.masked = tuple(label for label in labels if intake.on_found(label) is OnFound.MASK)
+            if arriving.masked:
+                await self._mask(view, form, limits, arriving)
         except ContentRefused as refused:
             raise refusal_of_content(refused) from refused
-        asks = any(intake.on_found(label) is OnFound.APPROVE for label in labels)
-        return replace(arriving, labels=labels, masked=masked, asks=asks)
 
-    async def _masked(
-        self, view: ContentView, form: ContentFormat, limits: RenderLimits, masked: tuple[str, ...], arriving: Arriving
-    ) -> Arriving:
-        plan = render_plan(form, only_masking(view, masked), limits, self._mask_keys)
-        async with self._renderer.job(plan) as job:
+    async def _mask(self, view: ContentView, form: ContentFormat, limits: RenderLimits, arriving: Arriving) -> None:
+        masking = render_plan(form, only_masking(view, arriving.masked), limits, self._mask_keys)
+        async with self._renderer.job(masking) as job:
             async for chunk in _pieces(arriving.spool):
                 await job.write(chunk)
             rendered, file = await job.finish()
         arriving.spool.close()
-        spool = Spool()
-        spool.adopt(file, rendered.bytes_out, rendered.sha256)
-        return replace(arriving, spool=spool)
+        arriving.spool = Spool()
+        arriving.spool.adopt(file, rendered.bytes_out, rendered.sha256)
+        # Where no mask reaches (names of members, say), what was to be masked is still there.
+        looking = render_plan(form, replace(view, columns={}, paths={}), limits, self._mask_keys)
+        left = set(await self._renderer.found(looking, _pieces(arriving.spool))) & set(arriving.masked)
+        if left:
+            raise ContentDenied(
+                f"The content holds {', '.join(sorted(left))} where it cannot be masked: leave it out.",
+                errors=[FieldError(pointer="/content", detail=f"holds {label}") for label in sorted(left)],
+            )
 
     async def put(
         self,
@@ -240,28 +237,23 @@ def looks_through(intake: Intake) -> bool:
 
 
 def only_masking(view: ContentView, labels: tuple[str, ...]) -> ContentView:
-    """Of everything that could be masked, these labels alone; the rest comes as it is."""
+    """Of everything that could be masked, these labels alone, wherever they are found; the rest stays as it is."""
     chosen = frozenset(labels)
+    rest = FieldView(mask=Redact(keep_others=True))
 
-    def kept(views: Any) -> dict[str, Any]:
-        return {name: each if each.label in chosen else replace(each, mask=None) for name, each in views.items()}
+    def fields(views: Mapping[str, FieldView]) -> dict[str, FieldView]:
+        return {name: each if each.label in chosen else replace(rest, label=each.label) for name, each in views.items()}
 
-    raw = replace(view.default, mask=None)
     return replace(
         view,
         raw=False,
-        columns=kept(view.columns),
-        paths=kept(view.paths),
-        found=kept(view.found),
-        default=raw,
-        default_found=raw,
-        scanned=True,
+        columns=fields(view.columns),
+        paths=fields(view.paths),
+        found={label: each if label in chosen else FieldView(label=label) for label, each in view.found.items()},
+        default=rest,
+        text=rest,
+        default_found=FieldView(),
     )
-
-
-def _declared(view: ContentView) -> set[str]:
-    """Labels that the data file gives to fields: they are met wherever those fields are, masked or not."""
-    return {each.label for each in (*view.columns.values(), *view.paths.values()) if each.label is not None}
 
 
 def _stored(record: Record, info: ObjectInfo) -> None:

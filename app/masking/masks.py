@@ -56,7 +56,11 @@ class Hide:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redact:
-    """Text in which every entity that detectors find is replaced; what is no text is NULL."""
+    """Text in which what detectors find is replaced; what is no text has no such form. With `keep_others`, which no
+    policy file can say, it stays: for content on its way in, of which only what was found is to be changed. A number in
+    which something is found is NULL then, and lists and objects are gone through."""
+
+    keep_others: bool = False
 
 
 Mask = Null | Constant | Partial | Generalise | Pseudonym | Hide | Redact

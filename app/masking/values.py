@@ -76,6 +76,8 @@ def masker(mask: Mask, keys: Mapping[str, bytes], redact: Redactor, kind: Kind |
         case Constant(value=value):
             constant = value if kind is None else _fitting(value, kind)
             return lambda _: constant
+        case Redact(keep_others=True):
+            return _redacting(redact)
         case Partial() | Redact() | Generalise(step=Step.PREFIX):
             return _of_text(text_masker(mask, keys, redact))
         case Generalise(step=step, size=size):
@@ -139,6 +141,18 @@ def pseudonym_integer(key: bytes, value: int, kind: Kind | None = None) -> int |
     if kind is Kind.INTEGER:
         return int.from_bytes(digest[:4], "big") & _BOUNDS[kind][1]
     return int.from_bytes(digest[:6], "big") or 1
+
+
+def _redacting(redact: Redactor) -> ValueMask:
+    def masked(value: Any) -> Any:
+        if type(value) is str:
+            return redact(value)
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            written = str(value)
+            return value if redact(written) == written else None
+        return value
+
+    return masked
 
 
 def _nothing(_: Any) -> None:

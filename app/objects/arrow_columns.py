@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Step
+from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Redact, Step
 from app.masking.values import Kind, Redactor, masker, text_masker
 from app.objects.column_names import ColumnViews
 from app.objects.refusal import ContentFault, ContentRefused
@@ -22,6 +22,10 @@ _RAW = FieldView()
 _NOTHING = FieldView(mask=Null())
 _GONE = FieldView(mask=Hide())
 ArrayMask = Callable[[pa.Array], pa.Array]
+
+
+def _goes_through(mask: Mask | None) -> bool:
+    return isinstance(mask, Redact) and mask.keep_others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +71,11 @@ class Columns:
         inner = inherited
         if named is not None:
             inner = _RAW if named.mask is None else _GONE if isinstance(named.mask, Hide) else _NOTHING
+        if _goes_through(view.mask):
+            inner = view
         plain = _plain(kind)
-        opens = pa.types.is_nested(plain) and (view.mask is None or self._views.goes_on(path))
+        through = view.mask is None or _goes_through(view.mask)
+        opens = pa.types.is_nested(plain) and (through or self._views.goes_on(path))
         if opens:
             return self._nested(name, path, plain, inner)
         if isinstance(view.mask, Hide):
@@ -76,7 +83,7 @@ class Columns:
         return self._leaf(name, plain, view)
 
     def _leaf(self, name: str, kind: pa.DataType, view: FieldView) -> Column:
-        if view.mask is None:
+        if view.mask is None or (_goes_through(view.mask) and _kind(kind) is Kind.OTHER):
             return Column(name=name, type=kind, labels=frozenset(), render=lambda array: _decoded(array, kind))
         render, blind = self._mask(view.mask, kind)
         labels = frozenset((view.label,)) if view.label else frozenset[str]()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.masking.masks import Constant, Hide, Null
+from app.masking.masks import Constant, Hide, Null, Redact
 from app.objects.column_names import ColumnViews
 from app.objects.refusal import ContentFault, ContentRefused
 from app.policy.content import ContentView, FieldView
@@ -34,7 +34,10 @@ def shown_columns(names: Sequence[str], view: ContentView, max_columns: int) -> 
         )
     views = ColumnViews(view.columns)
     known = [views.of(name) for name in names]
-    is_header = view.header is not None or view.default.mask is None or any(one is not None for one in known)
+    hides = view.default.mask is not None and not (
+        isinstance(view.default.mask, Redact) and view.default.mask.keep_others
+    )
+    is_header = view.header is not None or not hides or any(one is not None for one in known)
     return [
         ShownColumn(at=at, name=name if is_header else f"column_{at + 1}", view=one or view.default)
         for at, (name, one) in enumerate(zip(names, known, strict=True))

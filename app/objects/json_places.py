@@ -11,7 +11,7 @@ only `..name` goes on, what it does not name is left out.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app.masking.masks import Hide
+from app.masking.masks import Hide, Redact
 from app.masking.values import Redactor, ValueMask, masker
 from app.objects.refusal import ContentFault, ContentRefused
 from app.policy.content import ContentView, FieldView
@@ -61,6 +61,10 @@ def _too_many() -> ContentRefused:
     )
 
 
+def _goes_through(view: FieldView) -> bool:
+    return isinstance(view.mask, Redact) and view.mask.keep_others
+
+
 class JsonPlaces:
     """`root`: the place of the document itself."""
 
@@ -84,7 +88,7 @@ class JsonPlaces:
         view = unnamed
         if ended:
             view = self._views[max(ended, key=lambda number: specificity(self._paths[number]))]
-            unnamed = _RAW if view.mask is None else _GONE
+            unnamed = _RAW if view.mask is None else view if _goes_through(view) else _GONE
         # By identity: views with the constants 1 and True are equal.
         key = (further, id(view), id(unnamed))
         place = self._known.get(key)
@@ -97,6 +101,9 @@ class JsonPlaces:
             self._known[key] = place
             if further:
                 self._prepare(place, further, unnamed)
+            elif _goes_through(view):
+                place.opens_object = place.opens_list = True
+                place.other = place.items = place
         return place
 
     def _mask(self, view: FieldView) -> ValueMask | None:
@@ -108,11 +115,12 @@ class JsonPlaces:
 
     def _prepare(self, place: Place, at: _Positions, unnamed: FieldView) -> None:
         steps = [self._paths[number][taken] for number, taken in at]
-        if unnamed.mask is not None and all(step.deep for step in steps):
+        through = _goes_through(unnamed)
+        if unnamed.mask is not None and not through and all(step.deep for step in steps):
             unnamed = _GONE
         items_at = self._moved(at, _ITEM)
         place.opens_object = True
-        place.opens_list = unnamed.mask is None or bool(items_at)
+        place.opens_list = unnamed.mask is None or through or bool(items_at)
         place.unopened = lambda: self._fill(place, at, items_at, steps, unnamed)
 
     def _fill(

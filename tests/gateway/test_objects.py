@@ -437,3 +437,41 @@ async def test_no_answer_and_no_entry_tells_a_requester_the_raw_etag_or_size_of_
     ):
         assert info.etag.encode() not in told.raw
         assert info.etag not in json.dumps(dict(told.headers))
+
+
+@pytest.mark.parametrize(
+    ("key", "content_type", "content", "stored"),
+    [
+        ("out/a.json", "application/json", b'{"a": {"b": ["ann@example.org", 7, true, null]}}',
+         b'{"a":{"b":["***@example.org",7,true,null]}}\n'),
+        ("out/a.txt", "text/plain", b"write to ann@example.org now", b"write to ***@example.org now"),
+        ("out/a.csv", "text/csv", b"id,n\n007,1.50\n8,ann@example.org\n", b"id,n\n007,1.50\n8,***@example.org\n"),
+    ],
+)  # fmt: skip
+async def test_masking_on_the_way_in_changes_what_was_found_and_nothing_else(
+    site: ObjectSite, key: str, content_type: str, content: bytes, stored: bytes
+) -> None:
+    told = await site.put("ana", key, content, content_type)
+    assert (told.status, told.body["masked_labels"]) == (200, ["pii.email"]), told.body
+    assert site.files.content(key) == stored
+
+
+async def test_what_cannot_be_masked_on_its_way_in_does_not_go_in(site: ObjectSite) -> None:
+    told = await site.put("ana", "out/a.json", b'{"ann@example.org": 1}', "application/json")
+    assert (told.status, told.code) == (403, "content_denied")
+    assert site.files.content("out/a.json") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"card": 4111111111111111}',
+        b'{"a": "4111\\u0031111 1111 1111"}',
+        b'{"a": "4111111111111111", "a": "x"}',
+        b'{"4111111111111111": 1}',
+        b'[[[["4111-1111-1111-1111"]]]]',
+    ],
+)
+async def test_a_card_is_found_wherever_it_lies_in_json(site: ObjectSite, content: bytes) -> None:
+    told = await site.put("ana", "out/a.json", content, "application/json")
+    assert (told.status, told.code) == (403, "content_denied"), told.body
