@@ -57,9 +57,9 @@ NAMES: tuple[_Named, ...] = (
     _named("pii.ip", "ip ip_address ipaddr client_ip remote_addr remote_ip ipv4 ipv6"),
     _named(
         "pii.name",
-        "first_name firstname last_name lastname full_name fullname surname given_name family_name maiden_name vorname "
-        "nachname prenom nombre apellido apellidos nome cognome sobrenome voornaam achternaam fornavn etternavn fornamn "
-        "efternamn imie nazwisko фамилия имя 姓名",
+        "first_name firstname last_name lastname full_name fullname surname given_name family_name "
+        "vorname nachname prenom nombre apellido apellidos nome cognome sobrenome voornaam achternaam "
+        "fornavn etternavn fornamn efternamn imie nazwisko фамилия имя 姓名",
     ),
     _named(
         "pii.birth_date",

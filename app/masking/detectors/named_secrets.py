@@ -56,7 +56,7 @@ _OTHER_NAME = pattern(
     rb"word ?count|board|pad|idempotency|dedup|correlation|trace)"
 )
 
-_SHORTESTPASSWORD_NAMES, _LONGEST_PASSWORD = 4, 128
+_SHORTEST_PASSWORD, _LONGEST_PASSWORD = 4, 128
 LONGEST_VALUE = 512
 _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 _QUOTES = b"\"'`"
