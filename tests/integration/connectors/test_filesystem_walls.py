@@ -6,15 +6,15 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from connectors.conformance.object_harness import fetched, keys_of, names_of, refused, stored
 from connectors.contract import ConnectorConfig, ConnectorError, Failure, Severity
-from connectors.filesystem import FilesystemConnector, connector
-from connectors.filesystem.tree import INCOMING
+from connectors.filesystem import FilesystemConnector, connector, tree
+from connectors.filesystem.tree import INCOMING, require_regular
 
 
 @pytest.fixture
@@ -101,6 +101,30 @@ async def test_a_directory_that_becomes_a_symlink_meanwhile_leads_nowhere(
         attacker.join()
     assert seen <= {b"public", Failure.NOT_FOUND, Failure.REFUSED_BY_WALL}
     assert b"public" in seen
+
+
+async def test_a_file_that_becomes_something_else_before_it_is_opened_is_refused(
+    files: FilesystemConnector, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def symlink() -> None:
+        (root / "a").symlink_to("../outside/secret")
+
+    def pipe() -> None:
+        os.mkfifo(root / "a")
+
+    for other in (symlink, pipe):
+        (root / "a").unlink(missing_ok=True)
+        (root / "a").write_text("public")
+
+        def swapped(seen: os.stat_result, other: Callable[[], None] = other) -> None:
+            """Behind the first look at it, in front of open(2)."""
+            monkeypatch.setattr(tree, "require_regular", require_regular)
+            (root / "a").unlink()
+            other()
+
+        monkeypatch.setattr(tree, "require_regular", swapped)
+        assert (await refused(fetched(files, "a"))).failure is Failure.REFUSED_BY_WALL
+        assert not (root / "a").is_file() or (root / "a").is_symlink()
 
 
 async def test_a_put_through_a_directory_that_becomes_a_symlink_stays_inside(
