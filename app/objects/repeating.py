@@ -7,7 +7,7 @@ from app.masking.masks import Mask, Pseudonym, Redact
 
 _MOST_VALUES = 50_000
 _MOST_CHARACTERS = 8 << 20
-_DECIDED_AFTER_VALUES = 20_000
+_DECIDED_AFTER_VALUES = 100_000
 
 
 def over_columns(mask: Mask, each: Callable[[Any], Any]) -> Callable[[list[Any]], Iterable[Any]]:

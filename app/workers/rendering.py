@@ -60,6 +60,10 @@ class RenderingWorkers:
             for process in taken:
                 self._free.put_nowait(process)
 
+    def pids(self) -> tuple[int, ...]:
+        """Of the processes that run, for who watches what they cost."""
+        return tuple(process.pid for process in self._processes if process.pid is not None)
+
     async def aclose(self) -> None:
         for process in self._processes:
             process.kill_soon()
