@@ -87,7 +87,7 @@ class Contestant:
 
 
 @contextmanager
-def _running(
+def running(
     command: list[str],
     *,
     folder: Path,
@@ -137,7 +137,7 @@ def bare(database: Postgres, folder: Path, *, name: str = "bare", rows_as: str =
     ]  # fmt: skip
     env = {"BENCH_DSN": database.dsn, "BENCH_POOL": str(POOL), "BENCH_BARE_ROWS": rows_as}
     ready_url = f"http://127.0.0.1:{port}/openapi.json"
-    with _running(command, folder=folder, name=name, env=env, ready_url=ready_url) as pid:
+    with running(command, folder=folder, name=name, env=env, ready_url=ready_url) as pid:
         yield Contestant(name=name, pid=pid, port=port, path="/query", headers={}, masked=False, named_params=False)
 
 
@@ -182,7 +182,7 @@ def douane(
         ready_url = f"http://127.0.0.1:{port}/readyz"
         # uvicorn ends by the signal it was sent, and a profile is written only by a process that ends by itself
         stop = signal.SIGINT if profile else signal.SIGTERM
-        with _running(command, folder=state, name=name, env=env, ready_url=ready_url, stop=stop) as pid:
+        with running(command, folder=state, name=name, env=env, ready_url=ready_url, stop=stop) as pid:
             contestant = Contestant(
                 name=name, pid=pid, port=port, path="/v1/connections/bench/query",
                 headers={"Authorization": f"Bearer {issuer.token}"}, masked=True, named_params=True,

@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey
 AUDIENCE = "https://douane.bench/api"
 CLIENT = "bench-agent"
 ROLE = "bench"
+SCOPES = "douane:query douane:objects douane:messages"
 LIFETIME_S = 6 * 3600
 KEY_ID = "bench-1"
 
@@ -34,7 +35,7 @@ def issuer() -> Iterator[Issuer]:
     url = f"http://127.0.0.1:{server.server_port}"
     now = int(time.time())
     claims = {
-        "iss": url, "aud": AUDIENCE, "sub": CLIENT, "client_id": CLIENT, "roles": [ROLE], "scope": "douane:query",
+        "iss": url, "aud": AUDIENCE, "sub": CLIENT, "client_id": CLIENT, "roles": [ROLE], "scope": SCOPES,
         "iat": now, "exp": now + LIFETIME_S, "jti": "bench",
     }  # fmt: skip
     token = jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": KEY_ID}, claims, key)
