@@ -125,8 +125,8 @@ PATTERNS = (
 
 
 def redacted(text: str) -> str:
-    """The expression for `text`, an expression of type text. NULL for NULL, for what is too long, and in a database that
-    is not in UTF-8, where the patterns would mean other characters.
+    """The expression for `text`, an expression of type text. NULL for NULL, for what is too long, and in a database
+    that is not in UTF-8, where the patterns would mean other characters.
 
     In the collation "C", because patterns work in no other one for sure; the result has the database's own.
     """
