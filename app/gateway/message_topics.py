@@ -20,7 +20,7 @@ from app.gateway.errors import (
 )
 from app.gateway.lru import Lru
 from app.gateway.record import Record
-from app.messages.covers import Covers, domains_of
+from app.messages.covers import Covers
 from app.messages.places import Paths, Place
 from app.messages.sighting import Eyes, Find
 from app.messages.topics import Topic, TopicRefused, parse_topic
@@ -105,8 +105,8 @@ class Topics:
         known = self._sights.get(key)
         if known is None:
             view = snapshot.content_view(caller, at.broker.name, at.topic, context, unmask)
-            keys = {domain: self._mask_keys.key(domain) for domain in domains_of(view)}
-            known = Sight(view=view, place=Paths(view.paths).root, covers=Covers(view, keys, self.eyes.find))
+            covers = Covers(view, self._mask_keys.key, self.eyes.find)
+            known = Sight(view=view, place=Paths(view.paths).root, covers=covers)
             self._sights.put(key, known)
         return known
 

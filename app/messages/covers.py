@@ -1,6 +1,6 @@
 """The masks of one caller over values of a message, and over what detectors find in running text of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from app.masking.masks import Mask, Pseudonym, Redact
@@ -10,31 +10,25 @@ from app.messages.sighting import Find, Sighting
 from app.policy.content import ContentView, FieldView
 
 
-def domains_of(view: ContentView) -> frozenset[str]:
-    """Of the pseudonyms that a view may need: `Covers` wants a key for each."""
-    fields = (*view.paths.values(), view.default, view.text, *view.found.values(), view.default_found)
-    return frozenset(field.mask.domain for field in fields if isinstance(field.mask, Pseudonym))
-
-
 class Covers:
-    """`keys`: pseudonym domain to its key. Total: what a mask cannot say of a value, it does not say."""
+    """`key`: of a pseudonym's domain, asked for when it is needed; what it raises comes out of every method. Otherwise
+    total: what a mask cannot say of a value, it does not say."""
 
-    __slots__ = ("_keys", "_of_text", "_of_value", "_redact", "_view")
+    __slots__ = ("_key", "_of_text", "_of_value", "_redact", "_view")
 
-    def __init__(self, view: ContentView, keys: Mapping[str, bytes], find: Find) -> None:
+    def __init__(self, view: ContentView, key: Callable[[str], bytes], find: Find) -> None:
         self._view = view
-        self._keys = keys
+        self._key = key
         self._of_value: dict[Mask, ValueMask] = {}
         self._of_text: dict[Mask, TextMask] = {}
-        how = {label: None if shown.mask is None else self._within(shown.mask) for label, shown in view.found.items()}
-        default = view.default_found.mask
-        self._redact = redactor(find, how, None if default is None else self._within(default))
+        how = {label: self._lazily(shown.mask) for label, shown in view.found.items()}
+        self._redact = redactor(find, how, self._lazily(view.default_found.mask))
 
     def value(self, mask: Mask, value: Any) -> Any:
         """Any JSON value: of an object or array the mask says nothing but null, or its constant."""
         known = self._of_value.get(mask)
         if known is None:
-            known = self._of_value[mask] = masker(mask, self._keys, self._redact)
+            known = self._of_value[mask] = masker(mask, self._keys(mask), self._redact)
         return known(value)
 
     def found(self, label: str) -> FieldView:
@@ -50,13 +44,19 @@ class Covers:
         said = None if mask is None else self._within(mask)(text)
         return f"[{sighting.labels[0]}]" if said is None else said
 
+    def _keys(self, mask: Mask) -> dict[str, bytes]:
+        return {mask.domain: self._key(mask.domain)} if isinstance(mask, Pseudonym) else {}
+
+    def _lazily(self, mask: Mask | None) -> TextMask | None:
+        return None if mask is None else lambda text: self._within(mask)(text)
+
     def _within(self, mask: Mask) -> TextMask:
         """Over a part of a text, which is an entity already."""
         if isinstance(mask, Redact):
             return _nothing
         known = self._of_text.get(mask)
         if known is None:
-            known = self._of_text[mask] = text_masker(mask, self._keys, _never)
+            known = self._of_text[mask] = text_masker(mask, self._keys(mask), _never)
         return known
 
 

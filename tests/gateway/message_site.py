@@ -158,6 +158,7 @@ class MessageSite:
         self.tokens = {name: caller(name) for name in ("ana", "bob", "eve", "max")}
         self.tokens["ana-other"] = replace(caller("ana"), actor="other", client="other")
         self.find: Any = DEFAULT.find
+        self.keyring = Keyring()
         self.restart()
 
     async def __aenter__(self) -> "MessageSite":
@@ -185,7 +186,7 @@ class MessageSite:
         topics = Topics(
             brokers={"events": broker},
             find=lambda text, name="": self.find(text, name),
-            mask_keys=Keyring(),
+            mask_keys=self.keyring,
             now=now,
         )
         keys = StoredKeys(keys=self.keys, now=now, background=self.background, sleep=self.sleep)

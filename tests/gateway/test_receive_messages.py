@@ -104,6 +104,18 @@ async def test_a_message_that_our_own_fault_hides_hides_no_other(site: MessageSi
     assert len(site.faults) == 1
 
 
+async def test_a_mask_without_its_key_hides_what_needs_it_and_nothing_else(site: MessageSite) -> None:
+    def no_key(_domain: str) -> bytes:
+        raise LookupError("no master key")
+
+    site.keyring.key = no_key  # type: ignore[method-assign]
+    await put(site, "orders", {"n": 1})
+    await put(site, "orders", ORDER)
+    told = await site.receive("ana", "orders")
+    assert [each["withheld"] for each in told.body["messages"]] == [None, "masking_failed"]
+    assert len(site.faults) == 1
+
+
 async def test_a_message_that_is_too_large_is_withheld(site: MessageSite) -> None:
     await put(site, "plain", b'"' + b"x" * 100_000 + b'"')
     await put(site, "plain", b'"' + b"x y " * 20_000 + b'"')

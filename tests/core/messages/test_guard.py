@@ -45,7 +45,7 @@ def screened(
 ) -> Screened:
     view = replace(VIEW, paths=paths or {})
     payload = Payload(form=Form.TEXT if isinstance(value, str) else Form.JSON, value=value, content_type="any/any")
-    covers = Covers(view, {"d": b"k" * 32}, DEFAULT.find)
+    covers = Covers(view, lambda _: b"k" * 32, DEFAULT.find)
     return screen(
         Draft(payload=payload, **given),
         Paths(view.paths).root,

@@ -34,7 +34,7 @@ def window(
     return Window(
         view=view,
         place=Paths(view.paths).root,
-        covers=Covers(view, {"d": b"k" * 32}, DEFAULT.find),
+        covers=Covers(view, lambda _: b"k" * 32, DEFAULT.find),
         eyes=Eyes(DEFAULT.find),
         cloud_events=cloud_events,
     )
