@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from connectors.contract import ConnectorConfig
+from connectors.contract import ConnectorConfig, ObjectConnector
+from connectors.s3 import connector
 from tests.servers import free_port
 
 if TYPE_CHECKING:
@@ -214,3 +215,14 @@ def seaweed_server() -> Iterator[SeaweedServer]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def connected(config: ConnectorConfig) -> AsyncIterator[ObjectConnector]:
+    """A connector of kind s3, open."""
+    made = connector(config)
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.close()
