@@ -62,7 +62,7 @@ class ObjectErrands:
                     plan = await self.planner.fetch(bucket, caller, snapshot, key, unmask, purpose, record)
                 case Action.PUT:
                     arriving = await self.writes.arrive(
-                        bucket, snapshot, key, params["content_type"], _held(content or b""), record
+                        bucket, snapshot, key, params["content_type"], _held(content or b""), record, again=True
                     )
                     plan = await self.planner.put(bucket, caller, snapshot, key, purpose, record, arriving)
                 case action:
@@ -151,7 +151,7 @@ class ObjectErrand:
         return Outcome(
             kind=self.plan.action.value,
             rewritten_sql=self.runs(),
-            labels=() if arriving is None else arriving.labels,
+            labels=() if arriving is None else arriving.kept,
             content_sha256=None if arriving is None else arriving.spool.digest(),
             content_bytes=None if arriving is None else arriving.spool.size,
         )

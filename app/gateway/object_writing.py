@@ -20,9 +20,9 @@ from app.gateway.object_planning import ObjectPlan
 from app.gateway.object_reading import render_plan
 from app.gateway.record import Record
 from app.masking.masks import Redact
-from app.objects.formats import ContentFormat, format_of
+from app.objects.formats import format_of
 from app.objects.keys import ObjectKey
-from app.objects.plan import RenderLimits
+from app.objects.plan import RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
 from app.policy.content import ContentView, FieldView, Intake, OnFound
 from app.policy.snapshot import PolicySnapshot
@@ -42,6 +42,11 @@ class Arriving:
     labels: tuple[str, ...] = ()
     masked: tuple[str, ...] = ()
     asks: bool = False
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Labels that are still in it."""
+        return tuple(label for label in self.labels if label not in self.masked)
 
     def close(self) -> None:
         self.spool.close()
@@ -78,8 +83,11 @@ class ObjectWrites:
         content_type: str | None,
         body: Body,
         record: Record,
+        *,
+        again: bool = False,
     ) -> Arriving:
-        """Read, looked through, and masked where policy wants that. Raises Refused; the caller closes it."""
+        """Read, looked through, and masked where policy wants that. Raises Refused; the caller closes it. `again`: it
+        came before, was masked then, and waited: a field that is masked is not masked twice."""
         intake = snapshot.intake(bucket.name, key)
         kind = _media_type(content_type)
         if not intake.takes(kind):
@@ -92,7 +100,7 @@ class ObjectWrites:
             async for chunk in body(min(bucket.max_object_bytes, intake.max_bytes or bucket.max_object_bytes)):
                 arriving.spool.add(chunk)
             if looks_through(intake):
-                await self._screen(bucket, snapshot, key, intake, arriving)
+                await self._screen(bucket, snapshot, key, intake, arriving, again=again)
         except OSError as error:
             arriving.close()
             raise NoSpaceForAnswer(
@@ -110,7 +118,14 @@ class ObjectWrites:
         return arriving
 
     async def _screen(
-        self, bucket: Bucket, snapshot: PolicySnapshot, key: ObjectKey, intake: Intake, arriving: Arriving
+        self,
+        bucket: Bucket,
+        snapshot: PolicySnapshot,
+        key: ObjectKey,
+        intake: Intake,
+        arriving: Arriving,
+        *,
+        again: bool,
     ) -> None:
         view = snapshot.arriving_view(bucket.name, key)
         form = format_of(key, arriving.content_type, view.format)
@@ -138,14 +153,17 @@ class ObjectWrites:
             arriving.labels = labels
             arriving.asks = any(intake.on_found(label) is OnFound.APPROVE for label in labels)
             arriving.masked = tuple(label for label in labels if intake.on_found(label) is OnFound.MASK)
-            if arriving.masked:
-                await self._mask(view, form, limits, arriving)
+            looking = replace(plan, view=replace(view, columns={}, paths={}))
+            wanted = arriving.masked
+            if again and wanted:
+                wanted = await self._left(looking, arriving)
+            if wanted:
+                await self._mask(replace(plan, view=only_masking(view, wanted)), looking, arriving)
         except ContentRefused as refused:
             raise refusal_of_content(refused) from refused
 
-    async def _mask(self, view: ContentView, form: ContentFormat, limits: RenderLimits, arriving: Arriving) -> None:
-        masking = render_plan(form, only_masking(view, arriving.masked), limits, self._mask_keys)
-        async with self._renderer.job(masking) as job:
+    async def _mask(self, plan: RenderPlan, looking: RenderPlan, arriving: Arriving) -> None:
+        async with self._renderer.job(plan) as job:
             async for chunk in _pieces(arriving.spool):
                 await job.write(chunk)
             rendered, file = await job.finish()
@@ -153,13 +171,17 @@ class ObjectWrites:
         arriving.spool = Spool()
         arriving.spool.adopt(file, rendered.bytes_out, rendered.sha256)
         # Where no mask reaches (names of members, say), what was to be masked is still there.
-        looking = render_plan(form, replace(view, columns={}, paths={}), limits, self._mask_keys)
-        left = set(await self._renderer.found(looking, _pieces(arriving.spool))) & set(arriving.masked)
+        left = await self._left(looking, arriving)
         if left:
             raise ContentDenied(
-                f"The content holds {', '.join(sorted(left))} where it cannot be masked: leave it out.",
-                errors=[FieldError(pointer="/content", detail=f"holds {label}") for label in sorted(left)],
+                f"The content holds {', '.join(left)} where it cannot be masked: leave it out.",
+                errors=[FieldError(pointer="/content", detail=f"holds {label}") for label in left],
             )
+
+    async def _left(self, looking: RenderPlan, arriving: Arriving) -> tuple[str, ...]:
+        """Labels to be masked that detectors find in it all the same."""
+        found = await self._renderer.found(looking, _pieces(arriving.spool))
+        return tuple(label for label in found if label in arriving.masked)
 
     async def put(
         self,

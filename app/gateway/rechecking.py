@@ -12,7 +12,7 @@ from app.policy.caller import Caller
 from app.policy.decision import AskFirst, Deny
 from app.policy.snapshot import PolicySnapshot
 
-_COMPARED = ("kind", "rewritten_sql", "labels", "masks", "row_filtered")
+_COMPARED = ("kind", "rewritten_sql", "labels", "masks", "row_filtered", "content_sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
-"""Which guard reads which dialect, and which dialects know shapes. A grammar takes tens of megabytes: each is loaded when
-a connection speaks its dialect."""
+"""Which guard reads which dialect, and which dialects know shapes. A grammar takes tens of megabytes: each is loaded
+when a connection speaks its dialect."""
 
 from functools import cache
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectors.contract import ConnectorError, Failure
-from tests.gateway.object_site import CSV, RULES, ObjectSite, policy
+from tests.gateway.object_site import CSV, DATA, RULES, ObjectSite, policy
 
 
 @pytest.fixture
@@ -475,3 +475,29 @@ async def test_what_cannot_be_masked_on_its_way_in_does_not_go_in(site: ObjectSi
 async def test_a_card_is_found_wherever_it_lies_in_json(site: ObjectSite, content: bytes) -> None:
     told = await site.put("ana", "out/a.json", content, "application/json")
     assert (told.status, told.code) == (403, "content_denied"), told.body
+
+
+async def test_what_was_masked_before_people_saw_it_is_stored_as_they_saw_it(site: ObjectSite) -> None:
+    """Also where a field is declared, and its mask would change it a second time."""
+    data = DATA + "  ids/**:\n    format: csv\n    columns: {ref: pii.id}\n    default: allow\n"
+    data += "    found: {pii.id: mask, pii.email: mask, pii.phone: approve}\n"
+    site.current = policy(RULES + "p, user:ana, lake/ids/**, put, allow,\n", data)
+    name = await approval(site, await site.put("ana", "ids/a.csv", b"ref,n\nA-1,+14155550164 ann@example.org\n"))
+    shown = (await site.preview("max", name)).body["content"]["content"]
+    assert "A-1" not in shown
+    assert "ann@" not in shown
+    await site.said_yes(name)
+    assert (await site.execute("ana", name)).status == 200
+    assert site.files.content("ids/a.csv") == shown.encode()
+
+
+async def test_a_policy_that_masks_more_by_now_sends_it_back_to_people(site: ObjectSite) -> None:
+    name = await approval(site, await site.put("ana", "out/kept/a.csv", b"n\n+14155550164\n"))
+    await site.said_yes(name)
+    site.current = policy(data=DATA.replace("pii.*: approve", "pii.*: mask"))
+    assert (await site.execute("ana", name)).code == "approval_reopened"
+    shown = (await site.preview("max", name)).body["content"]["content"]
+    assert "+14155550164" not in shown
+    await site.said_yes(name)
+    assert (await site.execute("ana", name)).status == 200
+    assert site.files.content("out/kept/a.csv") == shown.encode()
