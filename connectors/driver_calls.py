@@ -19,7 +19,7 @@ async def outcome_of(call: Awaitable[T], timeout_s: float) -> T:
         await asyncio.wait({task}, timeout=timeout_s)
     finally:
         if not task.done():
-            task.add_done_callback(_look_at)
+            task.add_done_callback(look_at)
             task.cancel()
     if not task.done():
         raise TimeoutError
@@ -28,7 +28,7 @@ async def outcome_of(call: Awaitable[T], timeout_s: float) -> T:
     return task.result()
 
 
-def _look_at(task: asyncio.Future[Any]) -> None:
-    """Its error is of no use any more, and asyncio complains of errors that nobody looked at."""
+def look_at(task: asyncio.Future[Any]) -> None:
+    """For work whose error is of use to nobody who still waits: asyncio complains of errors that nobody looked at."""
     if not task.cancelled():
         task.exception()

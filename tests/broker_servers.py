@@ -57,6 +57,9 @@ class _Broker:
     def pause(self) -> None:
         """It stays connected and says nothing any more."""
         os.kill(self.pid, signal.SIGSTOP)
+        # The signal returns before every thread has heard of it.
+        while not all(_stopped(thread) for thread in Path(f"/proc/{self.pid}/task").iterdir()):
+            time.sleep(0.005)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
@@ -65,9 +68,15 @@ class _Broker:
         """SIGTERM: in order. SIGKILL: as in a crash."""
         if self._process is None:
             return
-        self.resume()
+        if how is not signal.SIGKILL:
+            # One that is paused would not hear of anything else.
+            self.resume()
         _end(self._process, how)
         self._process = None
+
+
+def _stopped(thread: Path) -> bool:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:

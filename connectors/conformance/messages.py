@@ -98,7 +98,8 @@ class MessageConformance(DeliveryConformance, FaultConformance):
             again = outgoing(topic, "same", dedup_id="d-1", key="k")
             other = outgoing(topic, "other", dedup_id="d-2", key="k")
             answers = [await connector.publish(m, timeout_s=GENEROUS_S) for m in (once, again, other)]
-            came = await taken(connector, topic, 4, within_s=3.0)
+            came = await taken(connector, topic, 2)
+            came += await taken(connector, topic, 2, within_s=3.0)
             if connector.deduplicates:
                 assert not answers[0].duplicate
                 assert not answers[2].duplicate

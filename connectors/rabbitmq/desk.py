@@ -5,10 +5,10 @@ import contextlib
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
+from connectors.acked_handles import AckedHandles
 from connectors.contract import Acked, ConnectorError, Failure, Incoming
-from connectors.driver_calls import outcome_of
+from connectors.driver_calls import look_at, outcome_of
 from connectors.rabbitmq.faults import of_call, unavailable
-from connectors.rabbitmq.held import Acked as AckedBefore
 from connectors.rabbitmq.held import Held
 from connectors.rabbitmq.link import Link
 
@@ -28,7 +28,7 @@ class Desk:
         self._max_unacked = max_unacked
         self._timeout_s = timeout_s
         self._held: Held | None = None
-        self._acked = AckedBefore()
+        self._acked = AckedHandles()
         self._getting = asyncio.Lock()
         self._settling = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -76,6 +76,7 @@ class Desk:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(look_at)
         return task
 
     async def _receive(
@@ -87,22 +88,25 @@ class Desk:
         while True:
             came = await self._get(limit, visibility_s, gone)
             left = deadline - loop.time()
-            if came or left <= 0 or gone.is_set():
+            if came or gone.is_set():
                 return came
+            if left <= 0:
+                if self._full():
+                    raise ConnectorError(Failure.OUT_OF_RESOURCES, retryable=True)
+                return ()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, _POLL_S[min(turn, len(_POLL_S) - 1)])):
                     await gone.wait()
             turn += 1
 
+    def _full(self) -> bool:
+        return self._held is not None and len(self._held) >= self._max_unacked
+
     async def _get(self, limit: int, visibility_s: float, gone: asyncio.Event) -> tuple[Incoming, ...]:
         came: list[Incoming] = []
         async with self._getting:
             held = await self._open()
-            while len(came) < limit and not gone.is_set():
-                if len(held) >= self._max_unacked:
-                    if came:
-                        break
-                    raise ConnectorError(Failure.OUT_OF_RESOURCES, retryable=True)
+            while len(came) < limit and not gone.is_set() and not self._full():
                 try:
                     message = await outcome_of(held.queue.get(fail=False, timeout=None), self._timeout_s)
                 except Exception as e:

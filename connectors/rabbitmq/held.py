@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,8 +9,6 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from connectors.contract import Incoming
 from connectors.rabbitmq.forms import read
-
-_ACKED_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +52,3 @@ class Held:
         tag = self.take(handle)
         if tag is not None:
             self._expired(self, tag)
-
-
-class Acked:
-    """The last handles that were acked: acking them again is DONE."""
-
-    def __init__(self) -> None:
-        self._handles: OrderedDict[str, None] = OrderedDict()
-
-    def __contains__(self, handle: str) -> bool:
-        return handle in self._handles
-
-    def add(self, handle: str) -> None:
-        self._handles[handle] = None
-        if len(self._handles) > _ACKED_KEPT:
-            self._handles.popitem(last=False)
