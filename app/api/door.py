@@ -15,6 +15,7 @@ from typing import Any
 from app.api.endpoint import Arrived, Endpoint
 from app.api.incoming import BodyStream
 from app.api.reading import body_too_large, preferred_wait_s, require_acceptable
+from app.api.routing import Routes, Wired, nowhere
 from app.api.sending import Send, send_stream, send_whole
 from app.api.watching import Receive, Watch, Watches
 from app.gateway.answer import Answer
@@ -22,8 +23,6 @@ from app.gateway.errors import (
     HeadersTooLarge,
     HostNotAllowed,
     InvalidToken,
-    MethodNotAllowed,
-    NotFound,
     OriginNotAllowed,
     Overloaded,
     Refused,
@@ -38,8 +37,6 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT_S = 20.0
 MAX_KNOWN_HOSTS = 64
-SHORTEST_TAIL = 4
-"""Parts of the path before a tail: v1/connections/NAME/objects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +50,6 @@ class Entrance:
     max_headers_bytes: int
     max_in_flight: int
     """More requests at once are turned away, recorded, before they cost anything."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wired:
-    endpoint: Endpoint
-    operation: Operation
 
 
 class _ClientLeft(Exception):  # noqa: N818
@@ -90,16 +81,7 @@ class Door:
         self._trace = trace
         self._rest = rest
         self._elsewhere = elsewhere
-        by_path: dict[tuple[str, ...], dict[str, _Wired]] = {}
-        tails: dict[tuple[str, ...], dict[str, _Wired]] = {}
-        for endpoint in endpoints:
-            operation = Operation(name=endpoint.name, scopes=endpoint.scopes, use_case=use_cases[endpoint.name])
-            methods = (tails if endpoint.tail else by_path).setdefault(tuple(endpoint.path.split("/")[1:]), {})
-            methods[endpoint.method] = _Wired(endpoint=endpoint, operation=operation)
-        self._routes: dict[int, list[tuple[tuple[str, ...], dict[str, _Wired]]]] = {}
-        for template, methods in by_path.items():
-            self._routes.setdefault(len(template), []).append((template, methods))
-        self._tails = tuple(tails.items())
+        self._routes = Routes(endpoints, use_cases)
         self._known_hosts: set[bytes] = set()
         self._watches = Watches()
         self._present = 0
@@ -112,7 +94,7 @@ class Door:
             await self._rest(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        wired, path_args, refused = self._match(scope["method"], scope["path"], scope["raw_path"] or b"")
+        wired, path_args, refused = self._routes.match(scope["method"], scope["path"], scope["raw_path"] or b"")
         refused = self._unwelcome(scope, headers) or refused
         self._present += 1
         try:
@@ -144,7 +126,7 @@ class Door:
         receive: Receive,
         send: Send,
         headers: Mapping[bytes, bytes],
-        wired: "_Wired | None",
+        wired: Wired | None,
         path_args: Mapping[str, str],
         refused: Refused | None,
     ) -> None:
@@ -223,22 +205,6 @@ class Door:
         finally:
             self._streaming -= 1
 
-    def _match(self, method: str, path: str, raw: bytes) -> tuple[_Wired | None, dict[str, str], Refused | None]:
-        parts = path.split("/")[1:]
-        for template, methods in self._routes.get(len(parts), ()):
-            path_args = _bound(template, parts)
-            if path_args is not None:
-                return _method_of(methods, method, path_args)
-        if len(parts) > SHORTEST_TAIL:
-            # As it was sent: a name that was decoded here already could not be told from one that is decoded twice.
-            sent = raw.decode("latin-1").split("/")[1:]
-            for template, methods in self._tails:
-                fixed = len(template) - 1
-                path_args = _bound(template, [*parts[:fixed], "/".join(sent[fixed:])])
-                if path_args is not None:
-                    return _method_of(methods, method, path_args)
-        return None, {}, NotFound("There is nothing at this path: /openapi.json lists every operation.")
-
     def _unwelcome(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Refused | None:
         if self.in_flight >= self._entrance.max_in_flight:
             return Overloaded("Too many requests at once: retry after a moment.", retry_after_s=1)
@@ -298,30 +264,6 @@ class Door:
             message = await receive()
 
 
-def _bound(template: tuple[str, ...], parts: list[str]) -> dict[str, str] | None:
-    """What the parts of a path give to the names of a template; None: another path. A name never binds nothing."""
-    path_args: dict[str, str] = {}
-    for wanted, given in zip(template, parts, strict=True):
-        if wanted[0] == "{":
-            if not given:
-                return None
-            path_args[wanted[1:-1]] = given
-        elif wanted != given:
-            return None
-    return path_args
-
-
-def _method_of(
-    methods: Mapping[str, _Wired], method: str, path_args: dict[str, str]
-) -> tuple[_Wired | None, dict[str, str], Refused | None]:
-    wired = methods.get(method)
-    if wired is not None:
-        return wired, path_args, None
-    allow = sorted(methods)
-    detail = f"This path takes {' or '.join(allow)}: repeat the request with that method."
-    return None, {}, MethodNotAllowed(detail, allow=allow)
-
-
 def _say_preference(answer: Answer, headers: Mapping[bytes, bytes], command: Any) -> None:
     """RFC 7240: which preference was honoured. A twin in the body or query that says otherwise has precedence."""
     wait_s = preferred_wait_s(headers)
@@ -357,4 +299,4 @@ def _hostname(host: str) -> str:
 
 
 async def _never(caller: Any, command: Any, record: Any) -> Answer:
-    raise NotFound("There is nothing at this path: /openapi.json lists every operation.")
+    raise nowhere()

@@ -64,8 +64,9 @@ def resolved(document: Document, schema: Document) -> Document:
 
 
 def bodies(document: Document) -> Iterator[tuple[Document, Document]]:
+    """Those that are content of files have no form of their own."""
     for _, _, operation in operations(document):
-        if "requestBody" in operation:
+        if "requestBody" in operation and operation["tags"] != ["files"]:
             yield operation, operation["requestBody"]
 
 
@@ -239,35 +240,55 @@ def approval(shop: Running, *, approved: bool = False) -> str:
 
 
 def test_the_examples_of_the_descriptions_work_as_they_stand(shop: Running, full: Document) -> None:
-    for path, method, operation in operations(full):
-        name = operation["operationId"]
-        who = {"agents": "ana", "operators": "ada"}.get(operation["tags"][0], "max")
-        example = operation["description"].partition("Example")[2]
-        if name in {"stream_approvals", "preview_approval", "replay_delivery"}:
-            continue  # one never ends, nothing is held for a write, and nobody was told: their own tests have them
-        with shop.client() as client:
-            if method == "get":
-                answer = client.get(
-                    re.sub(r"apr_\w+", approval(shop), example.partition("GET ")[2]), headers=shop.auth(who)
-                )
+    with shop.client() as client:
+        made = client.put(
+            f"{EXPORTS}/draft.csv", json={"content": "a\n", "content_type": "text/csv"}, headers=shop.auth("ana")
+        )
+        assert made.status_code == 200
+        for path, method, operation in operations(full):
+            name = operation["operationId"]
+            who = {"operators": "ada", "approvers": "max"}.get(operation["tags"][0], "ana")
+            example = operation["description"].partition("Example")[2]
+            if name in {"stream_approvals", "preview_approval", "replay_delivery"}:
+                continue  # one never ends, nothing is held for a write, and nobody was told: their own tests have them
+            asked = approval(shop, approved=name in {"execute_approval", "revoke_approval"})
+            if (sent := re.match(r": ([A-Z]+) (/\S+)$", example)) is not None:
+                assert sent[1] == method.upper()
+                body = {"content": b"id\n1\n"} if method == "put" else {}
+                answer = client.request(sent[1], re.sub(r"apr_\w+", asked, sent[2]), headers=shop.auth(who), **body)
             else:
-                asked = approval(shop, approved=name in {"execute_approval", "revoke_approval"})
-                connection = "queue" if "/messages" in path else "shop"
+                connection = "queue" if "/messages" in path else "files" if "/objects/" in path else "shop"
                 url = path.replace("{connection}", connection).replace("{approval_id}", asked)
                 body = json.loads(example.partition(": ")[2])
-                answer = client.post(url, json=body, headers=shop.auth(who))
-        assert answer.status_code == 200, (name, answer.text)
+                url = url.replace("{key}", "exports/example.csv")
+                answer = client.request(method, url, json=body, headers=shop.auth(who))
+            assert answer.status_code == (202 if name == "delete_object" else 200), (name, answer.text)
+
+
+EXPORTS = "/v1/connections/files/objects/exports"
+READS_OBJECT, CHANGES_OBJECT = {"412", "413"}, {"409", "412"}
+PUTS = CHANGES_OBJECT | {"408", "413", "415", "507"}
+FURTHER = {
+    "query_sql": {"409"},
+    "publish_message": {"409"},
+    "fetch_object": READS_OBJECT,
+    "fetch_object_by_key": READS_OBJECT,
+    "fetch_content": READS_OBJECT | {"416"},
+    "put_object": PUTS,
+    "put_content": PUTS,
+    "delete_object": CHANGES_OBJECT,
+}
 
 
 def test_errors_are_declared_as_problems_with_the_headers_that_come_along(document: Document) -> None:
     for path, method, operation in operations(document):
         declared = operation["responses"]
-        expected = {"400", "401", "403", "404", "406", "422", "500", "503"}
+        expected = {"400", "401", "403", "404", "406", "422", "500", "503"} | FURTHER.get(
+            operation["operationId"], set()
+        )
         if method == "post":
             expected |= {"408", "413", "415"}
-        if operation["operationId"] in {"query_sql", "publish_message"} or re.search(
-            r"/(execute|cancel|decision|revoke|preview)$", path
-        ):
+        if re.search(r"/(execute|cancel|decision|revoke|preview)$", path):
             expected.add("409")
         assert {status for status in declared if status[0] in "45"} == expected, operation["operationId"]
         for status in expected:
@@ -277,6 +298,15 @@ def test_errors_are_declared_as_problems_with_the_headers_that_come_along(docume
         assert "Retry-After" in declared["503"]["headers"]
         if "202" in declared:
             assert set(declared["202"]["headers"]) == {"Location", "Retry-After"}
+
+
+def test_content_is_declared_as_bytes_of_any_type_and_only_for_programs(full: Document, agents: Document) -> None:
+    files = full["paths"]["/v1/connections/{connection}/content/{key}"]
+    anything = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    assert files["put"]["requestBody"] == {"required": True, "content": anything}
+    assert files["get"]["responses"]["200"]["content"] == anything
+    assert set(files["get"]["responses"]["200"]["headers"]) == {"X-Receipt"}
+    assert not any("/content/" in path for path in agents["paths"])
 
 
 def test_declared_headers_come_and_the_body_repeats_them(shop: Running, full: Document) -> None:

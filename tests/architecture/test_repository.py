@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from app.objects.refusal import ContentFault
+from connectors.contract import Fault
+
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+MAX_LINES = 350
+LONGEST = {"app/gateway/errors.py": 500}
+"""All errors of the gateway are one table."""
+NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base_utils"}
 VENDORED = ROOT / "app/api/static/vendor/swagger-ui"
 
 
@@ -90,13 +97,25 @@ def test_every_code_of_a_problem_is_explained() -> None:
     explained = anchors((ROOT / "docs/errors.md").read_text())
     codes = set(re.findall(r'^\s+code = "([a-z_]+)"', (ROOT / "app/gateway/errors.py").read_text(), re.M))
     codes |= set(re.findall(r'^    [A-Z_]+ = "(sql_[a-z_]+)"', (ROOT / "app/sql/statement.py").read_text(), re.M))
-    codes |= set(re.findall(r'code="([a-z_]+)"', (ROOT / "app/gateway/faults.py").read_text()))
-    contract = (ROOT / "connectors/contract.py").read_text()
-    faults = contract[contract.index("class Fault(") : contract.index("class ConnectorError(")]
-    codes |= {f"statement_{f}" for f in re.findall(r'^    [A-Z_]+ = "([a-z_]+)"', faults, re.M)}
+    for source in ((ROOT / "app/gateway").glob("*.py"), (ROOT / "app/api").glob("*.py")):
+        for path in source:
+            codes |= set(re.findall(r'\bcode="([a-z_]+)"', path.read_text()))
+    codes |= {f"statement_{fault.value}" for fault in Fault} | {fault.value for fault in ContentFault}
     codes -= {"refused", "statement_parameter_type"}
     assert len(codes) > 50
     assert codes - explained == set()
+
+
+@pytest.mark.parametrize("part", ["app", "connectors"])
+def test_a_module_decides_one_thing_and_is_named_for_it(part: str) -> None:
+    """Suites and migrations, which only grow, are left out."""
+    modules = [p for p in (ROOT / part).rglob("*.py") if not {"versions", "conformance"} & set(p.parts)]
+    assert len(modules) > 50
+    texts = {path: path.read_text(encoding="utf-8") for path in modules}
+    lines = {str(path.relative_to(ROOT)): len(text.splitlines()) for path, text in texts.items()}
+    assert {name: count for name, count in lines.items() if count > LONGEST.get(name, MAX_LINES)} == {}
+    assert NAMELESS.isdisjoint(path.stem for path in modules)
+    assert [str(p.relative_to(ROOT)) for p, text in texts.items() if text.strip() and not text.startswith('"""')] == []
 
 
 def test_vendored_files_are_those_that_were_noted() -> None:

@@ -1,0 +1,212 @@
+"""From requests about objects to commands: keys as they were sent, conditions and ranges from headers, bodies."""
+
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Mapping
+
+from app.api import wire_objects as wire
+from app.api.endpoint import LIMIT, MAX_LIMIT, Arrived
+from app.api.incoming import BodyStream
+from app.api.reading import MAX_WAIT_S, QueryString, body_of, body_too_large, idempotency_key, preferred_wait_s
+from app.gateway.errors import FieldError, InvalidRequest
+from app.gateway.object_commands import Body, DeleteObject, FetchContent, FetchObject, ListObjects, PutObject
+from app.objects.keys import KeyRefused, ObjectKey, decoded, parse_key, parse_prefix
+
+_FETCHING = frozenset({"unmask", "purpose", "wait_seconds"})
+_CHANGING = frozenset({"if_match", "if_none_match", "purpose", "wait_seconds", "idempotency_key", "content_type"})
+_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
+_ETAG = re.compile(r'(?:W/)?"([^"]*)"')
+
+
+def list_command(arrived: Arrived) -> ListObjects:
+    query = QueryString(arrived.query, frozenset({"prefix", "shallow", "limit", "cursor"}))
+    try:
+        prefix = parse_prefix(query.text("prefix", max_chars=1_024) or "")
+    except KeyRefused as refused:
+        raise _bad_key(refused, "query/prefix") from refused
+    return ListObjects(
+        connection=arrived.path_args["connection"],
+        prefix=prefix,
+        limit=query.integer("limit", default=LIMIT, low=1, high=MAX_LIMIT),
+        shallow=query.word("shallow", frozenset({"true", "false"})) == "true",
+        cursor=query.text("cursor", max_chars=4_000),
+    )
+
+
+def fetch_command(arrived: Arrived) -> FetchObject:
+    query = QueryString(arrived.query, _FETCHING)
+    return _fetching(arrived, query, _key(arrived))
+
+
+def fetch_by_key_command(arrived: Arrived) -> FetchObject:
+    query = QueryString(arrived.query, _FETCHING | {"key"})
+    sent = query.text("key", max_chars=1_024)
+    if sent is None:
+        raise InvalidRequest(
+            "Query parameter 'key': it is missing.", errors=(FieldError(pointer="query/key", detail="is missing"),)
+        )
+    try:
+        key = parse_key(sent)
+    except KeyRefused as refused:
+        raise _bad_key(refused, "query/key") from refused
+    return _fetching(arrived, query, key)
+
+
+def content_command(arrived: Arrived) -> FetchContent:
+    fetch = fetch_command(arrived)
+    header = arrived.headers.get
+    if_range = header(b"if-range")
+    return FetchContent(
+        fetch=fetch,
+        if_none_match=_etags(header(b"if-none-match")),
+        span=_span(header(b"range")),
+        # A date, or a weak tag, never matches: then the whole content comes.
+        if_range=None if if_range is None else if_range.decode("latin-1").strip().strip('"'),
+    )
+
+
+def put_command(arrived: Arrived) -> PutObject:
+    key = _key(arrived)
+    if arrived.stream is not None:
+        return _streamed(arrived, key, arrived.stream)
+    QueryString(arrived.query, frozenset())
+    body = body_of(wire.PutBody, arrived.body, arrived.headers)
+    return PutObject(
+        connection=arrived.path_args["connection"],
+        key=key,
+        body=_inline(body),
+        content_type=body.content_type,
+        if_match=_tag(body.if_match, arrived.headers, b"if-match"),
+        if_absent=_absent(body.if_none_match, arrived.headers),
+        purpose=body.purpose,
+        idempotency_key=idempotency_key(body.idempotency_key, arrived.headers),
+        wait_seconds=preferred_wait_s(arrived.headers) if body.wait_seconds is None else body.wait_seconds,
+    )
+
+
+def _streamed(arrived: Arrived, key: ObjectKey, stream: BodyStream) -> PutObject:
+    """The body is the content itself; everything else stands in headers and the query."""
+    query = QueryString(arrived.query, _CHANGING)
+    return PutObject(
+        connection=arrived.path_args["connection"],
+        key=key,
+        body=stream.chunks,
+        content_type=query.text("content_type", max_chars=200) or stream.content_type or None,
+        if_match=_tag(query.text("if_match", max_chars=200), arrived.headers, b"if-match"),
+        if_absent=_absent(query.word("if_none_match", frozenset({"*"})), arrived.headers),
+        purpose=query.text("purpose", max_chars=500),
+        idempotency_key=idempotency_key(query.text("idempotency_key", max_chars=255), arrived.headers),
+        wait_seconds=_wait_s(query, arrived.headers),
+    )
+
+
+def delete_command(arrived: Arrived) -> DeleteObject:
+    query = QueryString(arrived.query, frozenset({"if_match", "purpose", "wait_seconds", "idempotency_key"}))
+    return DeleteObject(
+        connection=arrived.path_args["connection"],
+        key=_key(arrived),
+        if_match=_tag(query.text("if_match", max_chars=200), arrived.headers, b"if-match"),
+        purpose=query.text("purpose", max_chars=500),
+        idempotency_key=idempotency_key(query.text("idempotency_key", max_chars=255), arrived.headers),
+        wait_seconds=_wait_s(query, arrived.headers),
+    )
+
+
+def _key(arrived: Arrived) -> ObjectKey:
+    try:
+        return parse_key(decoded(arrived.path_args["key"].encode("latin-1")))
+    except KeyRefused as refused:
+        raise _bad_key(refused, "path/key") from refused
+
+
+def _bad_key(refused: KeyRefused, pointer: str) -> InvalidRequest:
+    return InvalidRequest(
+        refused.detail, code="key_invalid", errors=(FieldError(pointer=pointer, detail=refused.code.value),)
+    )
+
+
+def _fetching(arrived: Arrived, query: QueryString, key: ObjectKey) -> FetchObject:
+    labels = (query.text("unmask", max_chars=500) or "").split(",")
+    return FetchObject(
+        connection=arrived.path_args["connection"],
+        key=key,
+        unmask=tuple(sorted({label.strip() for label in labels if label.strip()})),
+        purpose=query.text("purpose", max_chars=500),
+        wait_seconds=_wait_s(query, arrived.headers),
+    )
+
+
+def _wait_s(query: QueryString, headers: Mapping[bytes, bytes]) -> int:
+    return query.integer("wait_seconds", default=preferred_wait_s(headers), low=0, high=MAX_WAIT_S)
+
+
+def _etags(sent: bytes | None) -> frozenset[str]:
+    if sent is None:
+        return frozenset()
+    text = sent.decode("latin-1").strip()
+    return frozenset({"*"}) if text == "*" else frozenset(_ETAG.findall(text))
+
+
+def _span(sent: bytes | None) -> tuple[int | None, int | None] | None:
+    """One range of bytes. Of anything else the whole comes, as RFC 9110 (14.2) lets a server do."""
+    found = _RANGE.fullmatch(sent.decode("latin-1").replace(" ", "")) if sent is not None else None
+    if found is None:
+        return None
+    if found[3] is not None:
+        return (None, int(found[3]))
+    last = int(found[2]) if found[2] else None
+    return None if last is not None and last < int(found[1]) else (int(found[1]), last)
+
+
+def _tag(twin: str | None, headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    sent = headers.get(name)
+    if sent is None:
+        return None if twin is None else twin.strip().removeprefix("W/").strip('"')
+    found = _etags(sent)
+    if len(found) != 1 or (twin is not None and {twin.strip('"')} != found):
+        raise InvalidRequest(
+            "If-Match must name one ETag and agree with `if_match`.",
+            errors=(FieldError(pointer="header/If-Match", detail="one ETag in quotes"),),
+        )
+    return next(iter(found))
+
+
+def _absent(twin: str | None, headers: Mapping[bytes, bytes]) -> bool:
+    sent = headers.get(b"if-none-match")
+    if sent is not None and sent.strip() != b"*":
+        raise InvalidRequest(
+            "If-None-Match of a put can only be *: there must be no object yet.",
+            errors=(FieldError(pointer="header/If-None-Match", detail="must be *"),),
+        )
+    return sent is not None or twin is not None
+
+
+def _inline(body: wire.PutBody) -> Body:
+    if body.encoding == "base64":
+        try:
+            content = base64.b64decode(body.content, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidRequest(
+                "content is not base64: send text with encoding utf-8, or valid base64.",
+                errors=(FieldError(pointer="/content", detail="must be base64"),),
+            ) from error
+    else:
+        try:
+            content = body.content.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                "content holds half a character (a lone surrogate): send whole text, or base64.",
+                errors=(FieldError(pointer="/content", detail="must be text that UTF-8 can hold"),),
+            ) from error
+
+    async def pieces(max_bytes: int) -> AsyncIterator[bytes]:
+        if len(content) > max_bytes:
+            raise body_too_large(max_bytes)
+        yield content
+
+    return pieces
+
+
+def is_content(headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower() != b"application/json"
