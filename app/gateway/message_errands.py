@@ -7,7 +7,7 @@ anew; what policy would mask or deny by then is not published.
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -147,23 +147,22 @@ class PublishErrand:
         """Whatever may be published can wait for a human."""
 
     def expected(self) -> Outcome:
-        return Outcome(kind="publish", labels=self.plan.labels, masks=self.plan.masks)
+        content = _taken_in(self.plan)
+        return Outcome(
+            kind="publish",
+            labels=self.plan.labels,
+            masks=self.plan.masks,
+            content_sha256=sha256(content).hexdigest(),
+            content_bytes=len(content),
+        )
 
     def runs(self) -> str | None:
         return None
 
     async def preview(self, terms: Terms, closing: Closing, record: Record) -> Preview:
         note(self.plan, record)
-        content = _taken_in(self.plan)
-        outcome = Outcome(
-            kind="publish",
-            labels=self.plan.labels,
-            masks=self.plan.masks,
-            content_sha256=sha256(content).hexdigest(),
-            content_bytes=len(content),
-            salt=self.random(SALT_BYTES).hex(),
-        )
-        return Preview(outcome=outcome, content=content)
+        outcome = replace(self.expected(), salt=self.random(SALT_BYTES).hex())
+        return Preview(outcome=outcome, content=_taken_in(self.plan))
 
     async def run(self, approval: Approval, closing: Closing, record: Record, *, left_s: float | None) -> Answer:
         # The same message each time: a broker that knows it keeps the one it has.
