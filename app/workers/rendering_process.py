@@ -18,11 +18,12 @@ from app.workers.rendering_child import LENGTH
 START_TIMEOUT_S = 30.0
 _MAX_ANSWER_BYTES = 1 << 20
 _ENVIRONMENT = {
-    # One arena that is kept: pages that go back to the system and come again cost more than the work on them.
+    # One arena that is kept: pages that go back to the system and come again cost more than the work on them. The
+    # threshold is the highest that glibc takes.
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "OMP_NUM_THREADS": "1",
     "LC_ALL": "C.UTF-8",
 }
