@@ -25,9 +25,9 @@ class DigitId:
 
     def score(self, page: Page, start: int, end: int, digits: str, shape: Shape, trust: float) -> float:
         """`trust` is multiplied with the score that the digits have by themselves."""
-        if not self.check(digits):
-            return 0.0
-        return self.supported if self.words.near(page, start, end) else self.alone[shape] * trust
+        supported = self.words.near(page, start, end)
+        score = self.supported if supported else self.alone[shape] * trust
+        return score if score and self.check(digits) else 0.0
 
 
 def _kind(

@@ -7,7 +7,7 @@ from app.masking.detectors.national_ids import BY_SHAPE
 from app.masking.detectors.page import Candidate, Page, pattern
 from app.masking.detectors.phones import MAX_DIGITS as MAX_PHONE
 from app.masking.detectors.phones import MIN_DIGITS as MIN_PHONE
-from app.masking.detectors.phones import PhoneWords, international, national, prefix_of
+from app.masking.detectors.phones import international, national, phone_word, prefix_of
 
 # A date is taken first, so that it neither hides a number behind it nor passes for one.
 _RUNS = pattern(
@@ -50,14 +50,13 @@ class _Reader:
         self.found: list[Candidate] = []
         self._page, self._data = page, page.data
         self._regions = regions
-        self._phone_words = PhoneWords(page)
         self._phone_until = 0
         """Behind the last telephone number; none begins within another."""
 
     def read_one(self, start: int, end: int) -> None:
         """Digits that stand together."""
         data = self._data
-        if end - start < _SHORTEST_ID and data[start - 1 : start] != b"+" and not self._phone_words.near(start):
+        if end - start < _SHORTEST_ID and data[start - 1 : start] != b"+" and not phone_word(self._page, start):
             return
         digits, shape = data[start:end].decode("ascii"), (end - start,)
         if not (_free_before(data, start) and _free_behind(data, end)):
@@ -84,9 +83,10 @@ class _Reader:
                     break
                 if total >= MIN_PHONE and loose[last + 1] and _free_behind(data, groups[last][1]):
                     lasts.append(last)
+            begins = not first or groups[first - 1][1] == self._phone_until
             # The longest first: a telephone number is not looked for in a shorter window of one that is valid.
             for last in reversed(lasts):
-                self._window(groups[first : last + 1], not first, last + 1 == len(groups))
+                self._window(groups[first : last + 1], begins, last + 1 == len(groups))
 
     def _window(self, window: list[tuple[int, int]], at_first: bool, at_last: bool) -> None:
         start, end = window[0][0], window[-1][1]
@@ -111,7 +111,7 @@ class _Reader:
         if start < self._phone_until or len(digits) > MAX_PHONE + 3:
             return
         data = self._data
-        supported = self._phone_words.near(start)
+        supported = phone_word(self._page, start)
         begin, score = start, 0.0
         prefix = prefix_of(data, start)
         if prefix:

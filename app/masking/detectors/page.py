@@ -1,12 +1,14 @@
 """What a recogniser reads: folded text, the name of the field it stood in, and words close to a place."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import re2
 
-from app.masking.detectors.folding import LETTER, Folded, fold, folded_word
+from app.masking.detectors.folding import Folded, fold, folded_word
 
 _BEFORE = 48
 _AFTER = 24
@@ -35,6 +37,8 @@ class Page:
     field: bytes
     digits: int
     """How many digits there are: most short texts have too few for most recognisers."""
+    places: dict["Words", list[int]] = dataclass_field(default_factory=dict)
+    """Where words were found: a memory of Words.near, nothing else."""
 
     @classmethod
     def of(cls, text: str, field: str = "") -> "Page":
@@ -42,10 +46,6 @@ class Page:
         data = folded.data
         digits = len(data) - len(data.translate(None, _DIGITS))
         return cls(data=data, folded=folded, text=text, field=fold(field).data if field else b"", digits=digits)
-
-    def around(self, start: int, end: int, before: int = _BEFORE, after: int = _AFTER) -> bytes:
-        """The field's name and the bytes on both sides of a span, without the span."""
-        return b"%s %s \x00%s" % (self.field, self.data[max(0, start - before) : start], self.data[end : end + after])
 
 
 Recogniser = Callable[[Page], Iterable[Candidate]]
@@ -58,10 +58,7 @@ def pattern(text: bytes) -> Any:
     return re2.compile(text, options)
 
 
-LETTERS = b"A-Za-z" + bytes([LETTER])
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Words:
     """Words that support, or refute, what stands beside them; in any language, told once in plain spelling.
 
@@ -82,22 +79,25 @@ class Words:
         foreign = tuple(word for word in spelt if not folded_word(word).isascii())
         return cls(pattern(rb"(?i)(?:^|[^A-Za-z])(?:" + either + b")"), foreign)
 
-    def places(self, page: Page) -> list[int]:
-        """Where every such word of the page begins, in order."""
+    def _places(self, page: Page) -> list[int]:
+        """Where every such word of the page begins, in order; read once, when the first number asks."""
+        if self in page.places:
+            return page.places[self]
         found = [match.start() for match in self.latin.finditer(page.data)]
         if self.foreign and not page.text.isascii():
             found += [page.folded.at(at) for word in self.foreign for at in _occurrences(page.text, word)]
             found.sort()
+        page.places[self] = found
         return found
 
+    def _in_field(self, page: Page) -> bool:
+        return bool(page.field) and self.latin.search(page.field) is not None
+
     def near(self, page: Page, start: int, end: int, before: int = _BEFORE, after: int = _AFTER) -> bool:
-        if self.latin.search(page.around(start, end, before, after)):
-            return True
-        if not self.foreign or page.text.isascii():
-            return False
-        places = page.folded
-        beside = page.text[places.start_of(max(0, start - before)) : places.end_of(end + after)]
-        return any(word in beside for word in self.foreign)
+        """Whether such a word begins that close to a span, or is in the field's name."""
+        places = self._places(page)
+        at = bisect_left(places, start - before)
+        return (at < len(places) and places[at] < end + after) or self._in_field(page)
 
 
 def _occurrences(text: str, word: str) -> Iterator[int]:

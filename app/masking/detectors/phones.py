@@ -1,6 +1,5 @@
 """Telephone numbers: what phonenumbers calls valid; for national forms a region, how it is set, a word near by."""
 
-from bisect import bisect_left
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +11,7 @@ from app.masking.detectors.page import Page, Words, pattern
 DEFAULT_REGIONS = ("US", "CA", "GB", "DE", "FR", "NL", "BE", "ES", "IT", "CH", "AT", "SE", "PL", "IE", "PT", "BR", "IN")
 """Where a number without a country code may be from."""
 
-WORDS = Words.of(
+_WORDS = Words.of(
     "phone phones telephone telefon telefono telefone telefonnummer telephonenumber tel tele mobile mobil mobiltelefon "
     "mobiel movil celular cell cellphone call calls called calling ring dial sms text whatsapp fax handy handynummer "
     "rufnummer anrufen ruf portable appelez joindre llamar llame ligar ligue chiama cellulare bel bellen gsm "
@@ -20,7 +19,7 @@ WORDS = Words.of(
     "helpline phonenumber phone_number reach_me "
     "телефон тел моб звоните 电话 手机 電話 携帯 전화 휴대폰 هاتف جوال फ़ोन मोबाइल τηλέφωνο טלפון"
 )
-NEAR = 40
+_NEAR = 40
 MIN_DIGITS, MAX_DIGITS = 7, 15
 _KINDS = (
     "fixed_line",
@@ -94,22 +93,9 @@ def valid_at_home(digits: str, regions: tuple[str, ...]) -> bool:
     return _national(regions).fullmatch(digits.encode()) is not None
 
 
-class PhoneWords:
-    """The words of a page, read once, when the first number asks: pages full of numbers are common."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self._in_field = bool(page.field) and WORDS.near(page, 0, 0, 0, 0)
-        self._places: list[int] | None = None
-
-    def near(self, start: int) -> bool:
-        """Whether one says that the number which begins at `start` is a telephone's."""
-        if self._in_field:
-            return True
-        if self._places is None:
-            self._places = WORDS.places(self._page)
-        at = bisect_left(self._places, start - NEAR)
-        return at < len(self._places) and self._places[at] < start + NEAR
+def phone_word(page: Page, start: int) -> bool:
+    """Whether a word near by says that the number which begins at `start` is a telephone's."""
+    return _WORDS.near(page, start, start, _NEAR, _NEAR)
 
 
 def international(digits: str, supported: bool, *, plus: bool) -> float:
