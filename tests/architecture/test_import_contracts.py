@@ -29,6 +29,8 @@ VIOLATIONS = [
     ("app/identity/names.py", "import connectors.registry", "app sees the connector contract alone"),
     ("app/api/problems.py", "import app.identity.names", "Doors never import adapters"),
     ("app/api/problems.py", "import app.telemetry.logs", "Doors never import adapters"),
+    ("app/api/problems.py", "import app.recognisers.presidio", "Doors never import adapters"),
+    ("app/recognisers/presidio.py", "import app.gateway.errors", FLOORS),
     ("app/console/links.py", "import app.store.deliveries", "Doors never import adapters"),
     ("app/jobs/deliveries.py", "import app.notify.smtp", "Doors never import adapters"),
     ("app/notify/words.py", "import app.gateway.record", FLOORS),
