@@ -59,7 +59,7 @@ def _readable(plan: RenderPlan) -> Iterator[None]:
         yield
     except pa.ArrowMemoryError:
         raise
-    except (pa.ArrowException, OSError, EOFError) as broken:
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as broken:
         name = plan.format.kind.value.capitalize()
         raise ContentRefused(
             ContentFault.UNDECODABLE,

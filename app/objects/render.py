@@ -5,13 +5,17 @@ differ only in masked fields render to the same bytes.
 """
 
 import io
+from dataclasses import replace
 from typing import BinaryIO
 
+from app.masking.masks import Redact
 from app.objects.formats import FormatKind, Wrapping
 from app.objects.plan import Rendered, RenderPlan
 from app.objects.redacting import covering
+from app.objects.refusal import ContentFault, ContentRefused
 from app.objects.sink import Sink
 from app.objects.unwrapping import Source, too_large, unwrapped
+from app.policy.content import FieldView
 
 
 def render(plan: RenderPlan, source: BinaryIO, sink: BinaryIO, scratch: BinaryIO | None = None) -> Rendered:
@@ -34,6 +38,9 @@ def render(plan: RenderPlan, source: BinaryIO, sink: BinaryIO, scratch: BinaryIO
 def _rendered(
     plan: RenderPlan, raw: BinaryIO, out: Sink, scratch: BinaryIO | None
 ) -> tuple[int | None, tuple[str, ...]]:
+    if plan.view.scanned and plan.view.default.mask is None:
+        # Text that comes raw by default alone is searched; of what is no text, nothing comes then.
+        plan = replace(plan, view=replace(plan.view, default=FieldView(mask=Redact())))
     # Each format's libraries are loaded when it is asked for: a process that starts has to be quick.
     kind = plan.format.kind
     cover = covering(plan.view, plan.keys)
@@ -42,6 +49,8 @@ def _rendered(
         case FormatKind.TEXT:
             from app.objects.text import render_text
 
+            if not isinstance(plan.view.text.mask, Redact | None):
+                raise _no_text()
             return None, render_text(_source(plan, raw), out, cover, plan.detectors.find)
         case FormatKind.JSON | FormatKind.NDJSON:
             from app.objects.json_document import render_json
@@ -77,6 +86,14 @@ def _labels(plan: RenderPlan, raw: BinaryIO, scratch: BinaryIO | None) -> tuple[
     if plan.format.wrapping is not Wrapping.NONE:
         raw = _expanded(plan, raw, scratch)
     return look(plan, raw, plan.detectors.find)
+
+
+def _no_text() -> ContentRefused:
+    return ContentRefused(
+        ContentFault.UNKNOWN_TYPE,
+        "Running text does not come here under masks. Ask for an object that has fields, or have the data file name "
+        "the format text for this one.",
+    )
 
 
 def _source(plan: RenderPlan, raw: BinaryIO) -> Source:

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from process_cost import cpu_s, forget_peak, peak
 
-from app.masking.masks import Null, Partial, Pseudonym
+from app.masking.masks import Null, Partial, Pseudonym, Redact
 from app.objects.formats import ContentFormat, FormatKind, Wrapping
 from app.objects.plan import RenderPlan
 from app.policy.content import ContentView, FieldView
@@ -44,7 +44,7 @@ MASKED = {
 FIELDS = {**dict.fromkeys(RAW_NAMES, FieldView()), **MASKED}
 VIEW = ContentView(columns=FIELDS, paths={f"$.{name}": view for name, view in FIELDS.items()})
 LISTED = ContentView(paths={f"$[*].{name}": view for name, view in FIELDS.items()})
-TEXT = ContentView(default=FieldView(), default_found=FieldView(mask=Null()))
+TEXT = ContentView(text=FieldView(mask=Redact()), default_found=FieldView(mask=Null()))
 TARGETS_MB_S = {"csv": 50, "ndjson": 30, "parquet": 100}
 CHUNK_BYTES = 1 << 20
 BATCH_ROWS = 20_000

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.masking.detectors import DEFAULT
-from app.masking.masks import Null
+from app.masking.masks import Constant, Hide, Mask, Null, Redact
 from app.objects.formats import Wrapping
 from app.objects.redacting import covering
 from app.objects.refusal import ContentFault
@@ -14,7 +14,8 @@ from app.objects.text import render_text
 from app.policy.content import ContentView, FieldView
 from tests.core.objects.renderings import EMAIL, RAW, refusal, rendered, shown
 
-VIEW = ContentView(default=RAW, default_found=FieldView(mask=Null()))
+REDACTED = FieldView(mask=Redact())
+VIEW = ContentView(text=REDACTED, default_found=FieldView(mask=Null()))
 
 
 def in_windows(text: str, view: ContentView, window: int, ahead: int) -> str:
@@ -64,7 +65,7 @@ def test_text_without_anything_to_cover_stays_as_it_is() -> None:
 
 
 def test_what_was_found_comes_under_the_mask_of_its_label() -> None:
-    view = ContentView(found={"pii.email": EMAIL, "pii.ip": RAW})
+    view = ContentView(text=REDACTED, found={"pii.email": EMAIL, "pii.ip": RAW})
     result, content = rendered("text", b"ada@example.org from 203.0.113.7, card 4111 1111 1111 1111", view)
     assert content == b"***@example.org from 203.0.113.7, card [pci.card_number]"
     assert result.labels_masked == ("pci.card_number", "pii.email")
@@ -82,3 +83,17 @@ def test_a_mark_is_taken_away() -> None:
 @pytest.mark.parametrize("content", [b"ab\xff", b"ab\0c", "text".encode("utf-16"), b"x" * 300_000 + b"\xc3"])
 def test_what_is_no_text_in_utf_8_is_refused(content: bytes) -> None:
     assert refusal("text", content, VIEW).code is ContentFault.UNDECODABLE
+
+
+@pytest.mark.parametrize("mask", [Null(), Hide(), Constant(value="x")])
+def test_text_that_may_not_come_is_refused(mask: Mask) -> None:
+    view = ContentView(text=FieldView(mask=mask), default=RAW)
+    assert refusal("text", b"anything", view).code is ContentFault.UNKNOWN_TYPE
+
+
+def test_fields_that_come_raw_by_default_alone_are_searched_where_the_view_says_so() -> None:
+    view = ContentView(columns={"id": RAW}, paths={"$.id": RAW}, default=RAW, scanned=True)
+    assert shown("csv", b"id,text\na@example.org,b@example.org\n", view) == b"id,text\na@example.org,[pii.email]\n"
+    assert shown("ndjson", b'{"id":"a@example.org","text":"b@example.org","n":1}', view) == (
+        b'{"id":"a@example.org","text":"[pii.email]","n":null}\n'
+    )

@@ -16,13 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from app.masking.masks import Redact
 from app.objects.plan import Rendered, RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
-from app.policy.content import ContentView
+from app.policy.content import ContentView, FieldView
 from app.workers.rendering import RenderingWorkers
 from tests.core.objects.renderings import GZIP, KEYS, NAME, NOTE, RAW, plan, rendered
 
 VIEW = ContentView(columns={"id": RAW, "name": NAME, "note": NOTE}, paths={"$.id": RAW, "$.name": NAME})
+TEXT = ContentView(text=FieldView(mask=Redact()))
 ROWS = b"".join(b"%d,Person %d,note %d\n" % (n, n, n) for n in range(20_000))
 CSV = b"id,name,note\n" + ROWS
 MEMORY_BYTES = 512 << 20
@@ -67,7 +69,7 @@ def parquet(rows: int) -> bytes:
         (plan("csv", VIEW, **GZIP), gzip.compress(CSV)),
         (plan("ndjson", VIEW), b'{"id":1.10,"name":"Ada"}\n' * 5_000),
         (plan("json", VIEW), b'{"id":1.10,"name":"Ada"}'),
-        (plan("text", VIEW), b"mail ada@example.org\n" * 5_000),
+        (plan("text", TEXT), b"mail ada@example.org\n" * 5_000),
         (plan("parquet", VIEW), parquet(5_000)),
         (plan("parquet", VIEW, **GZIP), gzip.compress(parquet(5_000))),
         (plan("csv", VIEW), b""),
