@@ -7,8 +7,9 @@ from typing import Any
 
 import structlog
 
+from app.detecting import build_detectors
 from app.gateway.connections import Broker, Bucket, Catalogs, Connection
-from app.masking.detectors import DEFAULT
+from app.masking.detectors import Detectors
 from app.masking.redaction import labels_only
 from app.policy.connections import ConnectionKind
 from app.serving import StartRefused
@@ -60,6 +61,7 @@ class Connections:
 
 
 def build_connections(settings: Settings) -> Connections:
+    detectors = build_detectors(settings.detectors)
     databases: dict[str, Connection] = {}
     buckets: dict[str, Bucket] = {}
     brokers: dict[str, Broker] = {}
@@ -67,7 +69,7 @@ def build_connections(settings: Settings) -> Connections:
         made: Any = factory(section.kind)
         match family_of(made), section:
             case Family.SQL, PostgresConnection() | SqliteConnection() | PluginConnection():
-                databases[name] = _database(name, section, made)
+                databases[name] = _database(name, section, made, detectors)
             case Family.OBJECTS, FilesystemConnection() | S3Connection() | PluginConnection():
                 buckets[name] = Bucket(
                     name=name,
@@ -91,7 +93,10 @@ def build_connections(settings: Settings) -> Connections:
 
 
 def _database(
-    name: str, section: PostgresConnection | SqliteConnection | PluginConnection, made: ConnectorFactory
+    name: str,
+    section: PostgresConnection | SqliteConnection | PluginConnection,
+    made: ConnectorFactory,
+    detectors: Detectors,
 ) -> Connection:
     connector = made(
         SqlConnectorConfig(
@@ -100,7 +105,7 @@ def _database(
             options=section.options,
             pool_max=section.pool_max,
             statement_timeout_s=section.statement_timeout_s,
-            redact=labels_only(DEFAULT.find),
+            redact=labels_only(detectors.find),
         )
     )
     return Connection(

@@ -21,7 +21,6 @@ from app.gateway.objects import Objects
 from app.gateway.pipeline import UseCase
 from app.gateway.publishing import Publish
 from app.gateway.receiving import Receive
-from app.masking.detectors import DEFAULT
 from app.parts import Parts
 
 
@@ -63,7 +62,7 @@ def object_use_cases(parts: Parts, desk: Desk, cursors: Cursors, intend: Intend,
 def message_use_cases(
     parts: Parts, waiting: Waiting, desk: Desk, intend: Intend, report: Callable[[BaseException, str], None]
 ) -> dict[str, UseCase]:
-    topics = Topics(brokers=parts.brokers, find=DEFAULT.find, mask_keys=parts.mask_keys, now=time.time)
+    topics = Topics(brokers=parts.brokers, find=parts.detectors.find, mask_keys=parts.mask_keys, now=time.time)
     planner = MessagePlanner(topics=topics, random=secrets.token_bytes, now=time.time)
     sending = Sending(keys=desk.keys, intend=intend)
     errands = PublishErrands(topics=topics, planner=planner, sending=sending, random=secrets.token_bytes)

@@ -19,6 +19,7 @@ from app.identity.issuers import IssuerConfig
 from app.identity.jwks import KeyRing
 from app.identity.transport import HttpsFetch
 from app.identity.verifier import Verifier
+from app.masking.detectors import Detectors
 from app.policy.findings import Finding as PolicyFinding
 from app.policy.findings import Level, PolicyBroken
 from app.policy.loaded import LoadedPolicy
@@ -70,6 +71,7 @@ class Parts:
     issuers: Sequence[IssuerConfig]
     worker: PlanningWorker
     renderer: Renderer
+    detectors: Detectors
     metrics: Metrics
     background: Background
     mask_keys: MaskKeys
@@ -129,6 +131,7 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
             issuers=[config for config, _ in identities],
             worker=worker,
             renderer=renderer,
+            detectors=detectors,
             metrics=Metrics(
                 operations=[endpoint.name for endpoint in ENDPOINTS],
                 connections=configured.all(),

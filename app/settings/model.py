@@ -27,6 +27,7 @@ from app.settings.connections import MemoryConnection as MemoryConnection
 from app.settings.connections import PluginConnection as PluginConnection
 from app.settings.connections import PostgresConnection as PostgresConnection
 from app.settings.connections import SqliteConnection as SqliteConnection
+from app.settings.detectors import Detecting as Detecting
 from app.settings.notifications import Notifications as Notifications
 
 MIB = 1_048_576
@@ -149,6 +150,7 @@ class Settings(Section):
     masking: Masking | None = None
     """Needed as soon as a policy uses a pseudonym mask."""
     approvals: Approvals = Approvals()
+    detectors: Detecting = Detecting()
     notifications: Notifications = Notifications()
     limits: Limits = Limits()
     acknowledge: tuple[Name, ...] = ()

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import BinaryIO, Protocol, TypeVar
 
+from app.masking.detectors import Detectors
 from app.objects.formats import Wrapping
 from app.objects.plan import Rendered, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
@@ -43,8 +44,9 @@ class RenderingWorkers:
     """`size` processes; more jobs wait for their turn. `timeout_s` bounds the time that one job waits for its process,
     so that a source that is slow costs nothing of it."""
 
-    def __init__(self, *, size: int, memory_bytes: int, timeout_s: float) -> None:
+    def __init__(self, *, size: int, memory_bytes: int, timeout_s: float, detectors: Detectors | None = None) -> None:
         self._timeout_s = timeout_s
+        self._detectors = detectors
         self._processes = [RenderingProcess(memory_bytes) for _ in range(size)]
         self._free: asyncio.LifoQueue[RenderingProcess] = asyncio.LifoQueue()
         for process in self._processes:
@@ -74,6 +76,8 @@ class RenderingWorkers:
     @asynccontextmanager
     async def job(self, plan: RenderPlan) -> AsyncIterator[Job]:
         """Left before `finish` came back, the job is given up."""
+        if self._detectors is not None:
+            plan = replace(plan, detectors=self._detectors)
         output = await _new_file()
         async with contextlib.AsyncExitStack() as held:
             given = held.enter_context(_Given(output))

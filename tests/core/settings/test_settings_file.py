@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from app.detecting import build_detectors
+from app.serving import StartRefused
 from app.settings import PluginConnection, PostgresConnection, Settings, SettingsError, SqliteConnection, load_settings
 from app.settings.connections import OtherSection
 from app.settings.load import config_path
@@ -280,3 +282,19 @@ def test_a_connection_that_could_not_work_is_refused_with_its_field(
 ) -> None:
     monkeypatch.setenv("K", "key")
     assert said in problems(load, f"connections: {{x: {section}}}\n")
+
+
+def test_detectors_are_built_as_the_file_says(load: Load) -> None:
+    said = "detectors: {min_score: 0.7, disabled: [ip], labels: {email: contact.mail}, regions: [FR]}\n"
+    detectors = build_detectors(load(said).detectors)
+    found = detectors.find("write to ann@example.org from 192.168.7.7")
+    assert [(each.entity, each.label) for each in found] == [("email", "contact.mail")]
+
+
+@pytest.mark.parametrize(
+    "section",
+    ["{disabled: [nobody]}", "{regions: [ZZ]}", "{labels: {nobody: a.b}}", "{presidio: {model: no_such_model}}"],
+)
+def test_detectors_that_do_not_exist_keep_the_gateway_from_starting(load: Load, section: str) -> None:
+    with pytest.raises(StartRefused, match="detectors:"):
+        build_detectors(load(f"detectors: {section}\n").detectors)
