@@ -13,6 +13,7 @@ import structlog
 from app.api.operations import ENDPOINTS
 from app.background import Background
 from app.connecting import Connections, Reached, build_connections, first_catalogs, refuse_unsafe
+from app.detecting import build_detectors
 from app.gateway.connections import Broker, Bucket, Catalogs, Connection
 from app.gateway.record import rfc3339
 from app.identity.issuers import IssuerConfig
@@ -113,7 +114,13 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
         reached = Reached({**configured.buckets, **configured.brokers})
         background.start(reached.keep_looking(CATALOG_REFRESH_S))
         background.start(worker.warm())
-        renderer = RenderingWorkers(size=RENDERERS, memory_bytes=RENDERING_MEMORY_BYTES, timeout_s=RENDERING_TIMEOUT_S)
+        detectors = build_detectors(settings.detectors)
+        renderer = RenderingWorkers(
+            size=RENDERERS,
+            memory_bytes=RENDERING_MEMORY_BYTES,
+            timeout_s=RENDERING_TIMEOUT_S,
+            detectors=detectors,
+        )
         stack.push_async_callback(renderer.aclose)
         if configured.buckets:
             background.start(renderer.warm())
