@@ -69,21 +69,23 @@ async def _send_content(answer: Answer, length: int, trace_id: str, send: Send) 
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         async for piece in stream:
             if hashing is not None:
-                await hashing
+                # A client that leaves cancels whoever waits for it, and not the work itself: its end is waited for.
+                await asyncio.shield(hashing)
             hashing = loop.run_in_executor(None, digest.update, piece)
             async with asyncio.timeout(TAKE_WITHIN_S):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             size += len(piece)
+        code = "content_broke_off"
         if size == length:
             await send({"type": "http.response.body", "body": b""})
-            code = None
-        else:
-            code = "content_broke_off"
     except TimeoutError:
         code = "client_too_slow"
     except ContentBrokeOff as broken:
         code = broken.code
     finally:
+        if size == length:
+            # A client may leave as soon as it has everything.
+            code = None
         await asyncio.shield(_close(answer, hashing, digest, size, code, ended))
 
 
@@ -92,10 +94,12 @@ async def _close(
 ) -> None:
     assert answer.stream is not None
     answer.opening.close()
-    await answer.stream.aclose()
-    if hashing is not None:
-        await hashing
-    await ended(size, digest.hexdigest() if code is None else None, code)
+    try:
+        await answer.stream.aclose()
+        if hashing is not None:
+            await hashing
+    finally:
+        await ended(size, digest.hexdigest() if code is None else None, code)
 
 
 def _headers(answer: Answer, trace_id: str) -> list[tuple[bytes, bytes]]:
