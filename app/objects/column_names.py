@@ -1,4 +1,5 @@
-"""Which view a column has, by its name: names are compared in NFKC, without blanks at the ends, whatever their case."""
+"""Which view a column has, by its name: names are compared in NFKC, without blanks at the ends and without what nobody
+sees (a second byte order mark, say), whatever their case."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -8,7 +9,10 @@ from app.policy.content import FieldView
 
 
 def folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).strip().casefold()).strip()
+    seen = unicodedata.normalize("NFKC", name)
+    if not seen.isascii():
+        seen = "".join(one for one in seen if unicodedata.category(one) != "Cf")
+    return unicodedata.normalize("NFKC", seen.strip().casefold()).strip()
 
 
 class ColumnViews:

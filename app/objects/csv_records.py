@@ -67,9 +67,13 @@ class Grammar:
         if not data:
             return None, Block(b"", block.line, block.quoted)
         found = self._first.match(data)
+        if found is None:
+            raise _misquoted(block.line)
         record = data[: found.end()]
         try:
-            cells = next(csv.reader(io.StringIO(record.decode("utf-8"), newline=""), delimiter=self.delimiter))
+            # Where a part of the content is all there is of it, its last character may be cut.
+            text = record.decode("utf-8", "replace")
+            cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter))
         except csv.Error as broken:
             raise ContentRefused(
                 ContentFault.TOO_LARGE, "A name in the header is too long. Name columns shortly.", "line 1"
@@ -83,14 +87,17 @@ class Grammar:
         quoted = b'"' in data
         if quoted and not self._records.fullmatch(data):
             good = self._records.match(data)
-            at = line + data.count(b"\n", 0, good.end())
-            raise ContentRefused(
-                ContentFault.UNDECODABLE,
-                f"A quote at line {at} or in the record after it stands within a cell or is never closed. Quote whole "
-                "cells, and double the quotes in them (RFC 4180).",
-                f"line {at}",
-            )
+            raise _misquoted(line + data.count(b"\n", 0, good.end()))
         return Block(data, line, quoted)
+
+
+def _misquoted(line: int) -> ContentRefused:
+    return ContentRefused(
+        ContentFault.UNDECODABLE,
+        f"A quote at line {line} or in the record after it stands within a cell or is never closed. Quote whole cells, "
+        "and double the quotes in them (RFC 4180).",
+        f"line {line}",
+    )
 
 
 def pattern(text: bytes) -> Any:

@@ -4,10 +4,9 @@ Nothing is rendered. Every text of it is searched, names of members and columns 
 enough to be somebody's; a JSON document is read as a whole, so one that is large has to come as NDJSON.
 """
 
-import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
@@ -17,6 +16,7 @@ from app.masking.masks import Null
 from app.masking.redaction import Find
 from app.objects.column_names import ColumnViews
 from app.objects.columnar import batches_of
+from app.objects.csv_records import Block, Grammar
 from app.objects.encoding import as_utf8, without_mark
 from app.objects.formats import FormatKind
 from app.objects.json_masking import masked
@@ -90,18 +90,24 @@ def _text(source: Source, seen: _Seen, delimiter: str = "") -> None:
 
 
 def _csv(source: Source, plan: RenderPlan, seen: _Seen) -> None:
-    """Searched as the text it is: quoting changes little of a cell, and a search over whole rows has context."""
+    """Searched as the text it is: quoting changes little of a cell, and a search over whole rows has context. Its
+    columns are those that a rendering of it would have."""
     text = as_utf8(source)
     start = b""
-    while len(start) < _HEADER_BYTES and b"\n" not in start and (chunk := text.read(_HEADER_BYTES)):
+    while len(start) <= _HEADER_BYTES and (chunk := text.read(_HEADER_BYTES)):
         start += chunk
-    delimiter = "\t" if plan.format.kind is FormatKind.TSV else plan.view.delimiter or ","
-    names = plan.view.header
+    grammar = Grammar("\t" if plan.format.kind is FormatKind.TSV else plan.view.delimiter or ",")
+    _text(_After(start, text), seen, grammar.delimiter)
+    names: Sequence[str] | None = plan.view.header
     if names is None:
-        line = start.partition(b"\n")[0].decode("utf-8", "replace")
-        names = tuple(next(csv.reader(io.StringIO(line), delimiter=delimiter), ()))
-    _columns(plan.view, names, seen)
-    _text(_After(start, text), seen, delimiter)
+        names, rest = grammar.split_first(Block(start, 1, quoted=True))
+        if len(start) > _HEADER_BYTES and not rest.data:
+            raise ContentRefused(
+                ContentFault.TOO_LARGE,
+                f"The header is longer than {_HEADER_BYTES:,} bytes. Name columns shortly.",
+                "line 1",
+            )
+    _columns(plan.view, names or (), seen)
 
 
 class _After:
