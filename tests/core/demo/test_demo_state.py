@@ -86,7 +86,7 @@ def test_the_printed_lines_are_shell_that_sends_what_they_say(folder: Path) -> N
     state = prepare(folder, port=8080)
     bin_folder = folder.parent / "bin"
     bin_folder.mkdir()
-    for name, prints in (("curl", '{"approval_id":"apr_1"}'), ("douane", "apr_2")):
+    for name, prints in (("curl", '{"approval_id":"apr_1","handle":"h_1"}'), ("douane", "apr_2")):
         stand_in = bin_folder / name
         stand_in.write_text(f"#!/bin/sh\nprintf '%s\\n' '{prints}'\nprintf \"<%s>\" \"$@\" >&2\n")
         stand_in.chmod(0o755)
@@ -103,7 +103,7 @@ def test_the_printed_lines_are_shell_that_sends_what_they_say(folder: Path) -> N
         )
         said.append(ran.stderr)
     query = "<http://127.0.0.1:8080/v1/connections/shop/query>"
-    assert [query in s for s in said] == [True] * 4 + [False] * 5 + [True, False]
+    assert [query in s for s in said] == [True] * 4 + [False] * 5 + [True, False] + [False] * 9
     assert "<Authorization: Bearer token-ana>" in said[0]
     assert '<{"sql": "SELECT id, name, email, birth_date FROM customers ORDER BY id LIMIT 3"}>' in said[0]
     assert "<Authorization: Bearer token-dee>" in said[1]
@@ -121,3 +121,17 @@ def test_the_printed_lines_are_shell_that_sends_what_they_say(folder: Path) -> N
     assert '"unmask": ["pii.email"]' in said[9]
     assert f"<approvals><show><apr_2><--as><dee>{state_dir}" in said[10]
     assert f"<approvals><approve><apr_2><--as><dee>{state_dir}" in said[10]
+    base = "http://127.0.0.1:8080/v1/connections"
+    assert f"<{base}/files/objects?prefix=customers/>" in said[11]
+    assert f"<{base}/files/content/customers/2026.csv>" in said[12]
+    assert f"<{base}/files/objects/archive/shop-2025.bin>" in said[13]
+    assert f"<{base}/queue/messages>" in said[14]
+    assert '<{"topic": "orders.created", "payload": {"order": 1, ' in said[14]
+    assert '<{"topic": "partner.orders", "payload": {"order": 1, ' in said[15]
+    assert f"<approvals><show><apr_2><--as><dee>{state_dir}" in said[16]
+    assert f"<approvals><approve><apr_2><--as><dee>{state_dir}" in said[16]
+    assert said[17] == said[7]
+    assert "<Authorization: Bearer token-sam>" in said[18]
+    assert f"<{base}/queue/messages/receive>" in said[19]
+    assert f"<{base}/queue/messages/ack>" in said[19]
+    assert '<{"topic": "support.inbox", "handles": ["h_1"]}>' in said[19]
