@@ -37,10 +37,11 @@ _NEVER_MS = 24 * 3_600_000
 class Desk(ConsumerRebalanceListener):  # type: ignore[misc]
     """`group` is named after the topic: a member that joins for one topic disturbs no other."""
 
-    def __init__(self, reach: Reach, cluster: Cluster, topic: str) -> None:
+    def __init__(self, reach: Reach, cluster: Cluster, topic: str, *, idle_s: float = _IDLE_S) -> None:
         self._reach = reach
         self._cluster = cluster
         self._topic = topic
+        self._idle_s = idle_s
         self._consumer: AIOKafkaConsumer | None = None
         self._joining: asyncio.Task[None] | None = None
         self._fetching: asyncio.Task[None] | None = None
@@ -51,7 +52,12 @@ class Desk(ConsumerRebalanceListener):  # type: ignore[misc]
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._turn = 0
+        self._receivers = 0
         self._open = True
+
+    @property
+    def is_member(self) -> bool:
+        return self._consumer is not None
 
     async def close(self) -> None:
         """The cluster's own `close` waits for the good-bye."""
@@ -68,6 +74,7 @@ class Desk(ConsumerRebalanceListener):  # type: ignore[misc]
         """What a cancelled call had fetched stays in the window, and is the next one's."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_s
+        self._receivers += 1
         try:
             while True:
                 await self._cluster.require(self._topic)
@@ -85,7 +92,8 @@ class Desk(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._leave()
             raise
         finally:
-            self._retire_later(_IDLE_S)
+            self._receivers -= 1
+            self._retire_later()
 
     async def ack(self, handles: Sequence[str], *, timeout_s: float) -> tuple[Acked, ...]:
         """DONE: committed, or marked here behind one that is still out, of which the commit follows with that one's."""
@@ -262,16 +270,16 @@ class Desk(ConsumerRebalanceListener):  # type: ignore[misc]
     def _marked(self, handle: str) -> bool:
         return any(window.ack(handle) for window in self._windows.values())
 
-    def _retire_later(self, after_s: float) -> None:
+    def _retire_later(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
         if self._open:
-            self._idle = asyncio.get_running_loop().call_later(after_s, self._retire)
+            self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._retire)
 
     def _retire(self) -> None:
         now = asyncio.get_running_loop().time()
-        if any(window.has_out(now) for window in self._windows.values()):
-            self._retire_later(_IDLE_S)
+        if self._receivers or self._settling.locked() or any(window.has_out(now) for window in self._windows.values()):
+            self._retire_later()
         else:
             self._leave()
 

@@ -15,8 +15,11 @@ UNREACHABLE = Finding(
 
 
 def findings_of(address: str) -> Iterator[Finding]:
-    """Of the URL alone; nothing of it is in the texts."""
-    url = urlsplit(address)
+    """Of the URL alone; nothing of it is in the texts. One that is none has no findings: nothing is reached with it."""
+    try:
+        url = urlsplit(address)
+    except ValueError:
+        return
     if url.scheme != "amqps" and not _loopback(url.hostname or ""):
         yield Finding(
             code="plain_text",

@@ -14,6 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from connectors.conformance.message_harness import failed, outgoing, published, taken
 from connectors.contract import Acked, ConnectorConfig, Failure, Severity
 from connectors.kafka import KafkaConnector, connector
+from connectors.kafka.cluster import Cluster
+from connectors.kafka.desk import Desk
+from connectors.kafka.settings import reach_of
 from tests.broker_servers import KafkaServer, kafka_server
 
 _numbers = itertools.count(1)
@@ -176,6 +179,30 @@ async def test_a_second_member_takes_over_and_the_leases_of_what_stayed_stay(ser
         rest = await taken(second, topic, expected.count(Acked.GONE) - 1)
         assert {m.message_id.rpartition("-")[0] for m in rest} <= {lost}
         assert await first.receive(topic, limit=10, visibility_s=LONG_S, wait_s=1.0) == ()
+
+
+async def test_a_member_that_nobody_asks_leaves_unless_it_has_something_out(server: KafkaServer) -> None:
+    topic = await made_topic(server)
+    options = {"bootstrap": server.bootstrap, "idempotent": False, "session_timeout_s": 6.0}
+    reach = reach_of(ConnectorConfig(name="kafka", options=options, timeout_s=5.0))
+    cluster = Cluster(reach)
+    cluster.open()
+    desk = Desk(reach, cluster, topic, idle_s=0.5)
+    try:
+        await cluster.publish(outgoing(topic, "1"), timeout_s=5.0)
+        (came,) = await desk.receive(limit=1, visibility_s=LONG_S, wait_s=JOIN_S)
+        await asyncio.sleep(1.5)
+        assert desk.is_member
+        assert await desk.ack([came.handle], timeout_s=5.0) == (Acked.DONE,)
+        async with asyncio.timeout(5.0):
+            while desk.is_member:
+                await asyncio.sleep(0.1)
+        await cluster.publish(outgoing(topic, "2"), timeout_s=5.0)
+        (came,) = await desk.receive(limit=1, visibility_s=LONG_S, wait_s=JOIN_S)
+        assert came.body == b"2"
+    finally:
+        await desk.close()
+        await cluster.close()
 
 
 async def test_a_broker_that_makes_topics_on_demand_makes_none_for_us(server: KafkaServer) -> None:

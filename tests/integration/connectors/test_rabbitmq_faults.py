@@ -303,6 +303,7 @@ async def test_messages_of_other_publishers_are_read(server: RabbitServer) -> No
         ("amqps://agent:secret@127.0.0.1:1/?no_verify_ssl=1", {"unverified_tls"}),
         ("amqp://guest:guest@localhost:1/", {"default_credentials"}),
         ("amqp://127.0.0.1:1/", {"default_credentials"}),
+        ("amqp://agent:secret@[::1", set()),
     ],
 )
 async def test_the_probe_says_what_is_unsafe(url: str, codes: set[str]) -> None:
