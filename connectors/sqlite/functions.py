@@ -78,7 +78,10 @@ def redaction(redact: Callable[[str], str] | None, encoding: str) -> Callable[[o
     def redacted(raw: object) -> str | None:
         if redact is None or not isinstance(raw, bytes) or len(raw) > LONGEST_REDACTED_BYTES:
             return None
-        return redact(raw.decode(encoding, "replace"))
+        try:
+            return redact(raw.decode(encoding, "replace"))
+        except Exception:  # a recogniser of somebody else's; an error would tell of a text that its reader may not see
+            return None
 
     return redacted
 

@@ -139,3 +139,14 @@ def test_a_text_that_is_too_long_or_has_nobody_to_redact_it_is_null() -> None:
             connection.execute("INSERT INTO t VALUES (?)", (text,))
             register(connection, redact)
             assert of_the_one_row(connection, Redact()) is None
+
+
+def test_a_text_that_a_recogniser_fails_on_is_null() -> None:
+    def failing(text: str) -> str:
+        raise ValueError(text)
+
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t (c)")
+        connection.execute("INSERT INTO t VALUES ('secret')")
+        register(connection, failing)
+        assert of_the_one_row(connection, Redact()) is None
