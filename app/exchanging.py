@@ -16,6 +16,7 @@ from app.gateway.message_topics import Topics
 from app.gateway.object_errands import OBJECT_KINDS, ObjectErrands
 from app.gateway.object_planning import ObjectPlanner
 from app.gateway.object_reading import ObjectReads
+from app.gateway.object_tags import ObjectTags
 from app.gateway.object_writing import ObjectWrites
 from app.gateway.objects import Objects
 from app.gateway.pipeline import UseCase
@@ -26,10 +27,9 @@ from app.parts import Parts
 
 def object_use_cases(parts: Parts, desk: Desk, cursors: Cursors, intend: Intend, public_url: str) -> dict[str, UseCase]:
     planner = ObjectPlanner(buckets=parts.buckets, now=time.time)
-    reads = ObjectReads(renderer=parts.renderer, mask_keys=parts.mask_keys)
-    writes = ObjectWrites(
-        renderer=parts.renderer, mask_keys=parts.mask_keys, intend=intend, tag_key=parts.approval_keys.tags
-    )
+    tags = ObjectTags(parts.approval_keys.tags)
+    reads = ObjectReads(renderer=parts.renderer, mask_keys=parts.mask_keys, tags=tags)
+    writes = ObjectWrites(renderer=parts.renderer, mask_keys=parts.mask_keys, intend=intend, tags=tags)
     errands = ObjectErrands(
         planner=planner,
         reads=reads,
@@ -47,7 +47,9 @@ def object_use_cases(parts: Parts, desk: Desk, cursors: Cursors, intend: Intend,
         submitting=desk.submitting,
         keys=desk.keys,
     )
-    listing = Listing(policies=parts.policies, planner=planner, cursors=cursors, public_url=public_url, now=time.time)
+    listing = Listing(
+        policies=parts.policies, planner=planner, tags=tags, cursors=cursors, public_url=public_url, now=time.time
+    )
     return {
         "list_objects": listing.list_objects,
         "fetch_object": objects.fetch_object,

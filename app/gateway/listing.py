@@ -14,6 +14,7 @@ from app.gateway.cursor import Cursors
 from app.gateway.object_commands import ListObjects
 from app.gateway.object_faults import refusal_of_store
 from app.gateway.object_planning import ObjectPlanner
+from app.gateway.object_tags import ObjectTags
 from app.gateway.record import Record
 from app.objects.formats import format_of
 from app.objects.keys import ObjectKey, stored_key
@@ -44,10 +45,18 @@ class _Page:
 
 class Listing:
     def __init__(
-        self, *, policies: Policies, planner: ObjectPlanner, cursors: Cursors, public_url: str, now: Callable[[], float]
+        self,
+        *,
+        policies: Policies,
+        planner: ObjectPlanner,
+        tags: ObjectTags,
+        cursors: Cursors,
+        public_url: str,
+        now: Callable[[], float],
     ) -> None:
         self._policies = policies
         self._planner = planner
+        self._tags = tags
         self._cursors = cursors
         self._public_url = public_url
         self._now = now
@@ -127,22 +136,27 @@ class Listing:
             page.folders.append(command.prefix + folder + slash)
             page.last = command.prefix + folder + slash + LAST
             return
-        page.objects.append(_object(snapshot, caller, bucket, key, info, context))
+        page.objects.append(self._object(snapshot, caller, bucket, key, info, context))
 
-
-def _object(
-    snapshot: PolicySnapshot, caller: Caller, bucket: Bucket, key: ObjectKey, info: ObjectInfo, context: dict[str, Any]
-) -> dict[str, Any]:
-    decision = snapshot.decide(caller, object_resource(bucket.name, key), Action.FETCH, context)
-    view = snapshot.content_view(caller, bucket.name, key, context, ())
-    tells = view.raw and isinstance(decision, Allow)
-    return {
-        "key": key,
-        "comes": "closed" if isinstance(decision, Deny) else _comes(view, key),
-        "size": info.size if tells else None,
-        "etag": info.etag if tells else None,
-        "last_modified": info.last_modified,
-    }
+    def _object(
+        self,
+        snapshot: PolicySnapshot,
+        caller: Caller,
+        bucket: Bucket,
+        key: ObjectKey,
+        info: ObjectInfo,
+        context: dict[str, Any],
+    ) -> dict[str, Any]:
+        decision = snapshot.decide(caller, object_resource(bucket.name, key), Action.FETCH, context)
+        view = snapshot.content_view(caller, bucket.name, key, context, ())
+        tells = view.raw and isinstance(decision, Allow)
+        return {
+            "key": key,
+            "comes": "closed" if isinstance(decision, Deny) else _comes(view, key),
+            "size": info.size if tells else None,
+            "etag": self._tags.of(bucket.name, info) if tells else None,
+            "last_modified": info.last_modified,
+        }
 
 
 def _comes(view: ContentView, key: ObjectKey) -> str:

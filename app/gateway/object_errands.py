@@ -11,7 +11,7 @@ from app.gateway.deciding import Asked
 from app.gateway.envelope import Closing
 from app.gateway.errand import SALT_BYTES, NoLongerAllowed, Preview
 from app.gateway.errors import AccessDenied, ContentDenied, ContentNotMaskable, NotFound, Refused, ResultTooLarge
-from app.gateway.object_planning import ObjectPlan, ObjectPlanner
+from app.gateway.object_planning import ObjectPlan, ObjectPlanner, require_there
 from app.gateway.object_reading import ObjectReads
 from app.gateway.object_writing import Arriving, Conditions, ObjectWrites
 from app.gateway.record import Record
@@ -67,6 +67,7 @@ class ObjectErrands:
                     plan = await self.planner.put(bucket, caller, snapshot, key, purpose, record, arriving)
                 case action:
                     plan = await self.planner.change(bucket, caller, snapshot, action, key, purpose, record)
+                    require_there(plan)
         except (NotFound, AccessDenied, ContentDenied, ContentNotMaskable) as refused:
             if arriving is not None:
                 arriving.close()

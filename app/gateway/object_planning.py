@@ -135,8 +135,9 @@ class ObjectPlanner:
         asks: bool = False,
         about: Context | None = None,
     ) -> ObjectPlan:
-        """A put or a delete. `labels`: what is in the content; `asks`: some of it waits for a human, whatever the rules
-        say. `about`: what conditions may know of the new content. Raises Refused when it is denied."""
+        """A put, or a delete also of what is not there. `labels`: what is in the content; `asks`: some of it waits for
+        a human, whatever the rules say. `about`: what conditions may know of the new content. Raises Refused when it is
+        denied."""
         resource = _noted(record, bucket, action, key, purpose)
         context: dict[str, Any] = self.context(caller, key, purpose) | {"labels": spoken(labels)} | dict(about or {})
         info = await self.look(bucket, key)
@@ -146,8 +147,6 @@ class ObjectPlanner:
         plan = _decided(snapshot, caller, bucket, key, wanted, context, info, None, also_ask=asks)
         if isinstance(plan.decision, Deny):
             raise self.denied(plan.decision, caller, snapshot, resource)
-        if action is Action.DELETE and info is None:
-            raise not_found()
         return plan
 
     async def look(self, bucket: Bucket, key: ObjectKey) -> ObjectInfo | None:
@@ -221,6 +220,12 @@ def _of_info(info: ObjectInfo | None) -> dict[str, Any]:
     if info is None:
         return {}
     return {"bytes": info.size} | ({} if info.content_type is None else {"content_type": info.content_type})
+
+
+def require_there(plan: ObjectPlan) -> None:
+    """Nothing can be deleted where nothing is. Raises ObjectNotFound."""
+    if plan.action is Action.DELETE and plan.info is None:
+        raise not_found()
 
 
 def effect_of(decision: Decision) -> str:

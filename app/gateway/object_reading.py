@@ -16,6 +16,7 @@ from app.gateway.lru import Lru
 from app.gateway.object_commands import FetchContent
 from app.gateway.object_faults import not_maskable, refusal_of_content, refusal_of_store
 from app.gateway.object_planning import ObjectPlan
+from app.gateway.object_tags import ObjectTags
 from app.gateway.record import Record
 from app.masking.masks import Pseudonym, Redact
 from app.objects.formats import ContentFormat, FormatKind, format_of
@@ -35,9 +36,10 @@ _SAFE = {
 
 
 class ObjectReads:
-    def __init__(self, *, renderer: Renderer, mask_keys: MaskKeys) -> None:
+    def __init__(self, *, renderer: Renderer, mask_keys: MaskKeys, tags: ObjectTags) -> None:
         self._renderer = renderer
         self._mask_keys = mask_keys
+        self._tags = tags
         self._rendered: Lru[tuple[str, ...], str] = Lru(4_096)
         """ETags of renderings, so that a client that has one already is told without rendering it again."""
 
@@ -51,7 +53,10 @@ class ObjectReads:
             if info.size > limit:
                 raise _too_large_for_json(limit)
             content = await self._whole(plan, info)
-            facts = {"content_type": info.content_type or "application/octet-stream", "etag": info.etag}
+            facts = {
+                "content_type": info.content_type or "application/octet-stream",
+                "etag": self._tags.of(plan.bucket.name, info),
+            }
             rows = None
         else:
             try:
@@ -109,11 +114,12 @@ class ObjectReads:
         return Answer(status=200, opening=spool, bare=True, media_type=form.content_type, headers=headers)
 
     async def _raw(self, plan: ObjectPlan, command: FetchContent, record: Record, info: ObjectInfo) -> Answer:
-        if _has(command, info.etag):
-            return _unchanged(info.etag)
+        etag = self._tags.of(plan.bucket.name, info)
+        if _has(command, etag):
+            return _unchanged(etag)
         first, count = 0, info.size
-        ranged = command.span is not None and command.if_range in (None, info.etag)
-        headers = {"etag": f'"{info.etag}"', "accept-ranges": "bytes", "last-modified": _http_date(info), **_SAFE}
+        ranged = command.span is not None and command.if_range in (None, etag)
+        headers = {"etag": f'"{etag}"', "accept-ranges": "bytes", "last-modified": _http_date(info), **_SAFE}
         if ranged:
             assert command.span is not None
             first, count = _span(command.span, info.size)

@@ -1,6 +1,5 @@
 """What is put or deleted: looked through before anything is decided on it, and done for good only after that."""
 
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -12,12 +11,14 @@ from app.gateway.errors import (
     FieldError,
     InvalidRequest,
     NoSpaceForAnswer,
+    ObjectChanged,
     UnsupportedMediaType,
 )
 from app.gateway.object_commands import Body
 from app.gateway.object_faults import refusal_of_content, refusal_of_store
 from app.gateway.object_planning import ObjectPlan
 from app.gateway.object_reading import render_plan
+from app.gateway.object_tags import ObjectTags
 from app.gateway.record import Record
 from app.masking.masks import Redact
 from app.objects.formats import format_of
@@ -59,8 +60,7 @@ class Conditions:
 
 
 class ObjectWrites:
-    """`intend` makes an intent durable: nothing is changed without one. `tag_key`: makes tags of ETags, which could
-    tell of content to who reads an approval."""
+    """`intend` makes an intent durable: nothing is changed without one."""
 
     def __init__(
         self,
@@ -68,12 +68,12 @@ class ObjectWrites:
         renderer: Renderer,
         mask_keys: MaskKeys,
         intend: Callable[[Record], Awaitable[None]],
-        tag_key: bytes,
+        tags: ObjectTags,
     ) -> None:
         self._renderer = renderer
         self._mask_keys = mask_keys
         self._intend = intend
-        self._tag_key = tag_key
+        self._tags = tags
 
     async def arrive(
         self,
@@ -198,19 +198,20 @@ class ObjectWrites:
                 _pieces(arriving.spool),
                 size=arriving.spool.size,
                 content_type=arriving.content_type,
-                if_match=conditions.if_match,
+                if_match=self.expected(plan, conditions),
                 if_absent=conditions.if_absent,
             )
         except ConnectorError as error:
             raise refusal_of_store(error) from error
         _stored(record, info)
+        tag = self._tags.of(plan.bucket.name, info)
         return json_answer(
             200,
             {
                 "status": "completed",
                 "connection": plan.bucket.name,
                 "key": plan.key,
-                "etag": info.etag,
+                "etag": tag,
                 "version": info.version,
                 "size": info.size,
                 "content_type": arriving.content_type,
@@ -219,7 +220,7 @@ class ObjectWrites:
                 "masked_labels": arriving.masked,
                 **closing_members(plan.policy_version, closing),
             },
-            headers={"etag": f'"{info.etag}"'},
+            headers={"etag": f'"{tag}"'},
         )
 
     async def delete(
@@ -227,7 +228,7 @@ class ObjectWrites:
     ) -> Answer:
         """For good; the intent is on the trail already. Raises Refused when nothing was changed, and OutcomeUnknown."""
         try:
-            await plan.bucket.connector.delete(plan.key, if_match=conditions.if_match)
+            await plan.bucket.connector.delete(plan.key, if_match=self.expected(plan, conditions))
         except ConnectorError as error:
             raise refusal_of_store(error) from error
         return json_answer(
@@ -241,6 +242,18 @@ class ObjectWrites:
             },
         )
 
+    def expected(self, plan: ObjectPlan, conditions: Conditions) -> str | None:
+        """The store's own ETag of what has to be in the place of the key; None: anything may. Raises ObjectChanged.
+
+        Asked before anybody is asked or anything is sent; the store looks again when it counts."""
+        if conditions.if_absent and plan.info is not None:
+            raise _changed()
+        if conditions.if_match is None:
+            return None
+        if plan.info is None or conditions.if_match not in ("*", self._tags.of(plan.bucket.name, plan.info)):
+            raise _changed()
+        return plan.info.etag
+
     async def intend(self, plan: ObjectPlan, record: Record) -> None:
         record.statement_run = self.runs(plan)
         await self._intend(record)
@@ -249,8 +262,16 @@ class ObjectWrites:
         """What is done, and over what: bound when people approve it, so that another object is not overwritten."""
         if plan.info is None:
             return f"{plan.action.value} {plan.resource} (none there)"
-        tag = hmac.digest(self._tag_key, plan.info.etag.encode(), "sha256").hex()[:16]
+        tag = self._tags.of(plan.bucket.name, plan.info)[:16]
         return f"{plan.action.value} {plan.resource} (over {tag})"
+
+
+def _changed() -> ObjectChanged:
+    return ObjectChanged(
+        "The object there is not the one that the request names (if_match), or there is one (if_none_match), so "
+        "nothing was changed: look at it again, then repeat with its present ETag, which comes with raw content and "
+        "with the answer to a put. The ETag of masked content names that content, and no object."
+    )
 
 
 def looks_through(intake: Intake) -> bool:

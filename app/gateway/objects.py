@@ -1,6 +1,7 @@
 """fetch_object, fetch_content, put_object, delete_object: one object, from a key to its content or to what changed."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 from app.gateway.answer import Answer
@@ -11,7 +12,7 @@ from app.gateway.idempotency import StoredKeys, Ticket
 from app.gateway.object_commands import DeleteObject, FetchContent, FetchObject, PutObject
 from app.gateway.object_errands import ObjectErrand, ObjectErrands
 from app.gateway.object_faults import not_found
-from app.gateway.object_planning import ObjectPlan, ObjectPlanner, effect_of
+from app.gateway.object_planning import ObjectPlan, ObjectPlanner, effect_of, require_there
 from app.gateway.object_reading import ObjectReads
 from app.gateway.object_writing import Conditions, ObjectWrites
 from app.gateway.record import Record
@@ -63,6 +64,7 @@ class Objects:
     ) -> Answer:
         snapshot = self._policies.current
         bucket = self._planner.find(caller, command.connection, snapshot, record)
+        self._require_possible(caller, snapshot, bucket, Action.FETCH, command.key, record)
         for attempt in range(TRIES):
             plan = await self._planner.fetch(
                 bucket, caller, snapshot, command.key, command.unmask, command.purpose, record
@@ -84,12 +86,10 @@ class Objects:
         conditions = Conditions(if_match=command.if_match, if_absent=command.if_absent)
         if command.if_match is not None and command.if_absent:
             raise InvalidRequest("Send if_match or if_none_match, not both.")
-        # Before a byte of the body is read: who can never put here sends nothing.
         self._require_possible(caller, snapshot, bucket, Action.PUT, command.key, record)
         arriving = await self._writes.arrive(bucket, snapshot, command.key, command.content_type, command.body, record)
         try:
             plan = await self._planner.put(bucket, caller, snapshot, command.key, command.purpose, record, arriving)
-            _require_conditions(plan, conditions)
             errand = ObjectErrand(
                 by=self._errands, plan=plan, purpose=command.purpose, conditions=conditions, arriving=arriving
             )
@@ -115,8 +115,8 @@ class Objects:
         snapshot = self._policies.current
         bucket = self._planner.find(caller, command.connection, snapshot, record)
         conditions = Conditions(if_match=command.if_match)
+        self._require_possible(caller, snapshot, bucket, Action.DELETE, command.key, record)
         plan = await self._planner.change(bucket, caller, snapshot, Action.DELETE, command.key, command.purpose, record)
-        _require_conditions(plan, conditions)
         return await self._changed(
             caller,
             snapshot,
@@ -147,6 +147,10 @@ class Objects:
         claimed = await self._submitting.claim(caller, operation, plan.bucket.name, key, request, record, wait_seconds)
         if isinstance(claimed, Answer):
             return claimed
+        # After the claim: what a key did before may be why these do not hold any more.
+        async with nullcontext() if claimed is None else self._keys.using(claimed):
+            require_there(plan)
+            self._writes.expected(plan, errand.conditions)
         if isinstance(plan.decision, AskFirst):
             return await self._submitting.ask(errand, caller, snapshot, record, claimed, wait_seconds)
         if claimed is None:
@@ -179,6 +183,8 @@ class Objects:
         key: Any,
         record: Record,
     ) -> None:
+        """Before the store is asked, or a byte of a body is read: who can never do this here learns nothing of what is
+        there, also not from how the store refuses. Raises Refused."""
         resource = object_resource(bucket.name, key)
         record.action, record.resources = action.value, (resource,)
         possible = snapshot.actions(caller, resource)
@@ -190,15 +196,3 @@ class Objects:
         decision = snapshot.decide(caller, resource, action, context)
         if isinstance(decision, Deny):
             raise self._planner.denied(decision, caller, snapshot, resource)
-
-
-def _require_conditions(plan: ObjectPlan, conditions: Conditions) -> None:
-    """Looked at before anybody is asked or anything is sent; the store looks again when it counts."""
-    there = None if plan.info is None else plan.info.etag
-    if (conditions.if_absent and there is not None) or (
-        conditions.if_match is not None and conditions.if_match not in (there, "*")
-    ):
-        raise ObjectChanged(
-            "The object there is not the one that the request names (if_match), or there is one (if_none_match), so "
-            "nothing was changed: fetch it again, then repeat with its present ETag."
-        )

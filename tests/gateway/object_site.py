@@ -30,6 +30,7 @@ from app.gateway.object_commands import DeleteObject, FetchContent, FetchObject,
 from app.gateway.object_errands import OBJECT_KINDS, ObjectErrands
 from app.gateway.object_planning import ObjectPlanner
 from app.gateway.object_reading import ObjectReads
+from app.gateway.object_tags import ObjectTags
 from app.gateway.object_writing import ObjectWrites
 from app.gateway.objects import Objects
 from app.gateway.pipeline import Customs, Operation, Passage, UseCase
@@ -243,8 +244,9 @@ class ObjectSite:
             timeout_s=5,
         )
         planner = ObjectPlanner(buckets={"lake": bucket}, now=now)
-        reads = ObjectReads(renderer=self.renderer, mask_keys=MaskKeys())
-        writes = ObjectWrites(renderer=self.renderer, mask_keys=MaskKeys(), intend=intend, tag_key=b"t" * 32)
+        tags = ObjectTags(b"t" * 32)
+        reads = ObjectReads(renderer=self.renderer, mask_keys=MaskKeys(), tags=tags)
+        writes = ObjectWrites(renderer=self.renderer, mask_keys=MaskKeys(), intend=intend, tags=tags)
         errands = ObjectErrands(
             planner=planner, reads=reads, writes=writes, random=self.numbers, max_held_bytes=self.max_held_bytes
         )
@@ -276,7 +278,7 @@ class ObjectSite:
             keys=keys,
         )
         cursors = Cursors(b"c" * 32)
-        self.listing = Listing(policies=self, planner=planner, cursors=cursors, public_url=url, now=now)
+        self.listing = Listing(policies=self, planner=planner, tags=tags, cursors=cursors, public_url=url, now=now)
         self.desk = ApprovalDesk(
             register=Register(approvals=self.store, policies=self, public_url=url, now=now),
             approvals=self.store,

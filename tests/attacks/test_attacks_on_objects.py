@@ -1,0 +1,189 @@
+"""Agents that want more of stored objects than policy shows them, through the whole gateway."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.contract import ConnectorError, Failure, ObjectInfo, ObjectPage, ObjectRead
+from tests.gateway.object_site import CSV, Files, ObjectSite, policy
+
+RULES = """\
+p, client:cli, **, *, allow,
+p, user:ana, lake/people/**, *, allow,
+p, user:ana, lake/people/**, delete, approve,
+p, user:ana, lake/out/**, *, allow,
+p, user:dee, lake/**, *, allow,
+p, user:dee, label:pii.*, unmask, allow,
+p, user:eve, lake/people/one.csv, fetch, allow,
+p, user:max, douane/approvals, decide, allow,
+"""
+
+
+class Bucketlike(Files):
+    """As buckets do, it takes the digest of the content for its ETag, and keeps the content type that it was told."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.types: dict[str, str] = {}
+        self.heads = 0
+
+    def _told(self, info: ObjectInfo) -> ObjectInfo:
+        content = self.content(info.key) or b""
+        return replace(
+            info,
+            etag=md5(content, usedforsecurity=False).hexdigest(),
+            content_type=self.types.get(info.key, info.content_type),
+        )
+
+    async def list(self, prefix: str, *, after: str, limit: int, shallow: bool) -> ObjectPage:
+        page = await super().list(prefix, after=after, limit=limit, shallow=shallow)
+        return replace(page, objects=tuple(map(self._told, page.objects)))
+
+    async def head(self, key: str) -> ObjectInfo:
+        self.heads += 1
+        return self._told(await super().head(key))
+
+    @asynccontextmanager
+    async def read(
+        self, key: str, *, first: int = 0, count: int | None = None, etag: str | None = None
+    ) -> AsyncIterator[ObjectRead]:
+        await self._require(key, etag)
+        async with super().read(key, first=first, count=count) as read:
+            yield replace(read, info=self._told(read.info))
+
+    async def put(self, key: str, body: AsyncIterator[bytes], **more: Any) -> ObjectInfo:
+        await self._require(key, more.pop("if_match", None))
+        self.types[key] = more["content_type"]
+        return self._told(await super().put(key, body, **more))
+
+    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+        await self._require(key, if_match)
+        await super().delete(key)
+
+    async def _require(self, key: str, etag: str | None) -> None:
+        if etag is not None and (await self.head(key)).etag != etag:
+            raise ConnectorError(Failure.CHANGED)
+
+
+class BucketSite(ObjectSite):
+    files: Bucketlike
+
+    def restart(self) -> None:
+        if not isinstance(self.files, Bucketlike):
+            self.files = Bucketlike(self.files.root)
+        super().restart()
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[BucketSite]:
+    root = tmp_path / "lake"
+    root.mkdir()
+    async with BucketSite(root, rules=RULES) as made:
+        made.files.file("people/one.csv", CSV)
+        made.files.file("hidden/x.csv", CSV)
+        yield made
+
+
+def digest(content: bytes) -> str:
+    return md5(content, usedforsecurity=False).hexdigest()
+
+
+async def test_a_guess_of_masked_content_is_not_told_from_a_wrong_one(site: BucketSite) -> None:
+    right, wrong = digest(CSV), digest(CSV.replace(b"ann@", b"eve@"))
+    told = [await site.delete("ana", "people/one.csv", if_match=guess) for guess in (right, wrong)]
+    assert [each.code for each in told] == ["object_changed"] * 2
+    told = [await site.put("ana", "people/one.csv", b"id\n1\n", if_match=guess) for guess in (right, wrong)]
+    assert [each.code for each in told] == ["object_changed"] * 2
+
+
+async def test_no_answer_tells_the_digest_of_content_that_it_does_not_show(site: BucketSite) -> None:
+    answers = [
+        await site.list("ana"),
+        await site.fetch("ana", "people/one.csv"),
+        await site.content("ana", "people/one.csv"),
+        await site.delete("ana", "people/one.csv"),
+    ]
+    for told in answers:
+        assert digest(CSV) not in told.raw.decode() + repr(told.headers)
+
+
+async def test_what_waits_for_people_does_not_show_that_two_objects_hold_the_same(site: BucketSite) -> None:
+    """The requester reads what would run."""
+    site.files.file("people/guess.csv", CSV)
+    runs = []
+    for key in ("people/one.csv", "people/guess.csv"):
+        name = (await site.delete("ana", key)).body["approval_id"]
+        runs.append((await site.stored(name)).request["outcome"]["rewritten_sql"].rpartition("(")[2])
+    assert runs[0] != runs[1]
+
+
+async def test_the_tag_of_a_put_guards_the_next_one_though_the_content_comes_masked(site: BucketSite) -> None:
+    first = await site.put("ana", "out/a.csv", b"id\n1\n")
+    tag = first.body["etag"]
+    assert (await site.put("ana", "out/a.csv", b"id\n2\n", if_match=tag)).status == 200
+    assert (await site.put("ana", "out/a.csv", b"id\n3\n", if_match=tag)).code == "object_changed"
+    assert site.files.content("out/a.csv") == b"id\n2\n"
+
+
+async def test_tags_of_raw_content_agree_wherever_they_are_told(site: BucketSite) -> None:
+    site.files.file("people/raw/a.png", b"\x89PNG")
+    listed = (await site.list("ana", "people/raw/")).body["objects"][0]["etag"]
+    fetched = (await site.fetch("ana", "people/raw/a.png")).body["etag"]
+    streamed = await site.content("ana", "people/raw/a.png")
+    assert streamed.headers["etag"] == f'"{listed}"' == f'"{fetched}"'
+    assert (await site.content("ana", "people/raw/a.png", if_none_match=frozenset({listed}))).status == 304
+    assert (await site.delete("ana", "people/raw/a.png", if_match=listed)).status == 202
+
+
+async def test_any_tag_is_a_condition_that_something_is_there(site: BucketSite) -> None:
+    assert (await site.put("ana", "out/a.csv", b"id\n1\n", if_match="*")).code == "object_changed"
+    assert (await site.put("ana", "out/a.csv", b"id\n1\n")).status == 200
+    assert (await site.put("ana", "out/a.csv", b"id\n2\n", if_match="*")).status == 200
+    assert (await site.delete("ana", "out/a.csv", if_match="*")).body["deleted"] is True
+
+
+async def test_a_put_that_is_sent_again_with_its_key_is_answered_as_before(site: BucketSite) -> None:
+    first = await site.put("ana", "out/a.csv", b"id\n1\n", if_absent=True, idempotency_key="k")
+    again = await site.put("ana", "out/a.csv", b"id\n1\n", if_absent=True, idempotency_key="k")
+    assert (again.status, again.body["etag"]) == (200, first.body["etag"])
+    assert again.headers["idempotency-replayed"] == "true"
+    over = {"if_match": first.body["etag"], "idempotency_key": "m"}
+    first = await site.put("ana", "out/a.csv", b"id\n2\n", **over)
+    again = await site.put("ana", "out/a.csv", b"id\n2\n", **over)
+    assert (again.status, again.body["etag"]) == (200, first.body["etag"])
+    assert site.files.puts == 2
+
+
+async def test_a_delete_that_is_sent_again_with_its_key_is_answered_as_before(site: BucketSite) -> None:
+    site.files.file("out/a.csv", b"id\n1\n")
+    first = await site.delete("ana", "out/a.csv", idempotency_key="k")
+    again = await site.delete("ana", "out/a.csv", idempotency_key="k")
+    assert (first.body["deleted"], again.status, again.body.get("deleted")) == (True, 200, True)
+
+
+async def test_a_key_whose_condition_does_not_hold_is_free_again(site: BucketSite) -> None:
+    assert (await site.delete("ana", "out/a.csv", idempotency_key="k")).code == "object_not_found"
+    site.files.file("out/a.csv", b"id\n1\n")
+    assert (await site.delete("ana", "out/a.csv", idempotency_key="k")).status == 200
+
+
+async def test_a_store_that_refuses_tells_those_nothing_who_may_do_nothing_there(site: BucketSite) -> None:
+    os.symlink(site.files.root / "hidden" / "x.csv", site.files.root / "hidden" / "link.csv")
+    for who, call in (("eve", site.fetch), ("eve", site.content), ("eve", site.delete)):
+        told = [await call(who, key) for key in ("hidden/link.csv", "hidden/none.csv", "hidden/x.csv")]
+        assert {(each.status, each.code) for each in told[:2]} == {(404, "object_not_found")}, call
+        assert told[2].status == 404
+    assert site.files.heads == 0
+
+
+async def test_who_may_not_delete_does_not_learn_what_is_there(site: BucketSite) -> None:
+    site.current = policy(RULES + "p, user:bob, lake/people/**, list, allow,\n")
+    told = [await site.delete("bob", key) for key in ("people/one.csv", "people/none.csv")]
+    assert [each.code for each in told] == ["access_denied"] * 2
+    assert site.files.heads == 0
