@@ -1,0 +1,178 @@
+"""Puts that end in the middle, approvals across restarts, a store of approvals that is away: nothing is half there."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from approval_site import refused, story
+from exchange_site import ExchangeSite, s3_section, who
+from fault_site import InBackground, Issuer, Problem, assert_verifies, entries, kill, until
+
+from tests.object_servers import SeaweedServer, seaweed_server
+
+BIG = b"".join(n.to_bytes(8, "big") * 128 for n in range(150_000))
+LOST = Problem(status=503, code="store_unavailable")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SeaweedServer]:
+    with seaweed_server() as running:
+        yield running
+
+
+def intents(site: ExchangeSite, operation: str) -> list[dict[str, Any]]:
+    return [e for e in entries(site.audit) if (e["operation"], e["outcome"]) == (operation, "intent")]
+
+
+def staged(site: ExchangeSite) -> list[Path]:
+    folder = site.root / ".douane-incoming"
+    return list(folder.iterdir()) if folder.exists() else []
+
+
+def test_a_gateway_killed_within_a_put_leaves_no_part_of_the_object(tmp_path: Path, issuer: Issuer) -> None:
+    site = ExchangeSite(folder=tmp_path, issuer=issuer)
+    site.put_file("drop/before.bin", b"before")
+    for key in ("drop/new.bin", "drop/before.bin"):
+        with site.run() as first:
+            running = InBackground(lambda key=key, first=first: who(first, "ana").put(key, BIG))
+            until(lambda: staged(site), what="it is being written", pause_s=0.0005)
+            assert who(first, "ana").names(prefix="drop/") == ["drop/before.bin"]
+            kill(first)
+            with pytest.raises(AssertionError):
+                running.answer()
+        assert intents(site, "put_content")[-1]["resources"] == [f"files/{key}"]
+        assert (site.root / "drop" / "before.bin").read_bytes() == b"before"
+        assert not (site.root / "drop" / "new.bin").exists()
+    with site.run() as second:
+        ana = who(second, "ana")
+        assert staged(site) == []
+        assert ana.names(prefix="") == ["drop/before.bin"]
+        assert ana.content("drop/new.bin").status_code == 404
+        assert ana.put("drop/new.bin", BIG).status_code == 200
+        assert (site.root / "drop" / "new.bin").read_bytes() == BIG
+    assert_verifies(site.audit)
+
+
+def test_a_client_that_leaves_within_its_body_puts_nothing(tmp_path: Path, issuer: Issuer) -> None:
+    site = ExchangeSite(folder=tmp_path, issuer=issuer)
+    with site.run() as gateway:
+        with closing(gateway.line()) as line:
+            line.putrequest("PUT", "/v1/connections/files/content/drop/part.txt")
+            for name, value in {**gateway.auth("ana"), "content-type": "text/plain", "content-length": "100"}.items():
+                line.putheader(name, value)
+            line.endheaders()
+            line.send(b"only this much")
+        left = until(
+            lambda: [e for e in gateway.logged() if e["outcome"] == "cancelled"],
+            what="the client that left is on record",
+        )
+        assert [(e["operation"], e["status"], e["code"]) for e in left] == [("put_content", 499, "client_left")]
+        assert who(gateway, "ana").names() == []
+        assert staged(site) == []
+    assert_verifies(site.audit)
+
+
+def test_a_gateway_killed_within_a_multipart_upload_leaves_no_part_of_the_object(
+    tmp_path: Path, issuer: Issuer, server: SeaweedServer
+) -> None:
+    with server.new_bucket() as bucket, server.client() as client:
+        site = ExchangeSite(folder=tmp_path, issuer=issuer, exchanges={"bucket": s3_section(tmp_path, server, bucket)})
+        client.put_object(Bucket=bucket, Key="drop/before.bin", Body=b"before")
+        for key in ("drop/new.bin", "drop/before.bin"):
+            with site.run() as first:
+                running = InBackground(lambda key=key, first=first: who(first, "ana").put(key, BIG, "bucket"))
+                until(
+                    lambda key=key: [
+                        each
+                        for each in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())
+                        if each["Key"] == key
+                    ],
+                    what="the upload began",
+                    pause_s=0.001,
+                )
+                kill(first)
+                with pytest.raises(AssertionError):
+                    running.answer()
+            assert intents(site, "put_content")[-1]["resources"] == [f"bucket/{key}"]
+            assert client.get_object(Bucket=bucket, Key="drop/before.bin")["Body"].read() == b"before"
+        with site.run() as second:
+            ana = who(second, "ana")
+            assert ana.names("bucket") == ["drop/before.bin"]
+            assert ana.content("drop/new.bin", "bucket").status_code == 404
+            assert ana.put("drop/new.bin", BIG, "bucket").status_code == 200
+            assert client.get_object(Bucket=bucket, Key="drop/new.bin")["Body"].read() == BIG
+        for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+            client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        for key in ("drop/new.bin", "drop/before.bin"):
+            client.delete_object(Bucket=bucket, Key=key)
+    assert_verifies(site.audit)
+
+
+def test_held_puts_and_fetches_survive_restarts_byte_for_byte(tmp_path: Path, issuer: Issuer) -> None:
+    site = ExchangeSite(folder=tmp_path, issuer=issuer)
+    site.put_file("sealed/people.csv", b"id,email\n1,first@mail.example\n")
+    content = bytes(range(256)) * 4_000
+    with site.run() as first:
+        ana = who(first, "ana")
+        putting = ana.put("partner/held.bin", content)
+        fetching = ana.fetch("sealed/people.csv")
+        assert (putting.status_code, fetching.status_code) == (202, 202), putting.text + fetching.text
+        assert not (site.root / "partner" / "held.bin").exists()
+        put, fetch = putting.json()["approval_id"], fetching.json()["approval_id"]
+        seen = who(first, "max").ask("GET", f"/v1/approvals/{fetch}/preview").json()["answer"]
+        assert content not in (site.folder / "store" / "douane.db").read_bytes()
+        kill(first)
+    # What is released is what was seen, whatever the object is by now.
+    site.put_file("sealed/people.csv", b"id,email\n2,second@mail.example\n")
+    with site.run() as second:
+        ana, max_ = who(second, "ana"), who(second, "max")
+        for approval in (put, fetch):
+            refused(ana.execute(approval), "approval_not_approved")
+            assert max_.decide(approval).status_code == 200
+        kill(second)
+    with site.run() as third:
+        ana = who(third, "ana")
+        ran = ana.execute(put)
+        assert (ran.status_code, ran.json()["size"]) == (200, len(content)), ran.text
+        assert (site.root / "partner" / "held.bin").read_bytes() == content
+        released = ana.execute(fetch)
+        assert released.status_code == 200, released.text
+        assert released.json()["content"] == seen["content"] == "id,email\n1,***@mail.example\n"
+        for approval in (put, fetch):
+            refused(ana.execute(approval), "approval_already_executed")
+            told = story(third.logged(), approval)
+            assert ("execute_approval", "intent", None) in told
+            assert ("execute_approval", "completed", None) in told
+    assert_verifies(site.audit)
+
+
+def test_a_store_of_approvals_that_is_away_holds_back_what_needs_it_alone(tmp_path: Path, issuer: Issuer) -> None:
+    site = ExchangeSite(folder=tmp_path, issuer=issuer)
+    site.put_file("sealed/people.csv", b"id,email\n1,first@mail.example\n")
+    site.put_file("people/few.csv", b"id,email\n1,first@mail.example\n")
+    with site.run() as gateway:
+        ana = who(gateway, "ana")
+        with closing(sqlite3.connect(site.folder / "store" / "douane.db", isolation_level=None, timeout=20)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            waiting = [
+                InBackground(lambda: ana.put("partner/held.txt", b"held")),
+                InBackground(lambda: ana.fetch("sealed/people.csv")),
+                InBackground(lambda: ana.put("drop/keyed.txt", b"keyed", headers={"idempotency-key": "one"})),
+            ]
+            assert ana.content("people/few.csv").text == "id,email\n1,***@mail.example\n"
+            assert ana.put("drop/free.txt", b"free").status_code == 200
+            for answer in [each.answer() for each in waiting]:
+                problem = LOST.assert_is(answer)
+                assert gateway.logged()[problem["receipt"]["index"]]["code"] == LOST.code
+            other.execute("ROLLBACK")
+        assert ana.names(prefix="partner/") == []
+        assert ana.names(prefix="drop/") == ["drop/free.txt"]
+        assert ana.put("partner/held.txt", b"held").status_code == 202
+        keyed = [ana.put("drop/keyed.txt", b"keyed", headers={"idempotency-key": "one"}) for _ in range(2)]
+        assert [answer.status_code for answer in keyed] == [200, 200]
+        assert keyed[1].headers["idempotency-replayed"] == "true"
+        assert keyed[0].json()["etag"] == keyed[1].json()["etag"]
+    assert_verifies(site.audit)
