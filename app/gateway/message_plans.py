@@ -16,9 +16,9 @@ from app.gateway.errors import (
 )
 from app.gateway.message_topics import At, Topics
 from app.gateway.record import Record, rfc3339, rule_ids
-from app.messages.cloudevents import CLOUD_EVENT_TYPE, opened
+from app.messages.cloudevents import CLOUD_EVENT_TYPE, event_of, opened
 from app.messages.guard import Draft, Screened, screen
-from app.messages.payload import Complaint, Form, Misfit, headers_of, key_of
+from app.messages.payload import Complaint, Form, Misfit, headers_of, key_of, pointer_to
 from app.messages.schema import complaints_of
 from app.policy.caller import Caller
 from app.policy.content import ContentView, Intake, OnFound, TopicRules, spoken
@@ -83,7 +83,7 @@ class MessagePlanner:
         record.purpose = purpose
         self._topics.require_possible(caller, at, Action.PUBLISH, snapshot, purpose)
         rules = snapshot.topic_rules(at.broker.name, at.topic)
-        sight = self._topics.sight(caller, at, snapshot, purpose)
+        sight = self._topics.arriving(at, snapshot)
         draft = _well_formed(draft, rules, sight.view)
         message_id = f"msg_{self._random(ID_BYTES).hex()}" if before is None else before.message_id
         time = rfc3339(self._now()) if before is None else before.time
@@ -170,6 +170,9 @@ def _well_formed(draft: Draft, rules: TopicRules, view: ContentView) -> Draft:
         raise _unfit((Complaint(pointer="/cloud_event", detail=wanted),))
     if not rules.intake.takes(draft.content_type):
         raise _unfit((Complaint(pointer="/content_type", detail="is not among the types that this topic takes"),))
+    if draft.payload.form is Form.TEXT and any(each.label is not None for each in view.paths.values()):
+        wanted = "this topic has labels by path, which only JSON has: send it as payload"
+        raise _unfit((Complaint(pointer=pointer_to(*draft.place), detail=wanted),))
     if draft.payload.form is Form.BINARY:
         if draft.event is not None:
             wrong = "cannot be the data of a CloudEvent here: send JSON as payload, or text"
@@ -198,6 +201,8 @@ def _require_masked_fits(screened: Screened, rules: TopicRules) -> None:
     try:
         headers_of(draft.headers, allowed=rules.headers, max_bytes=rules.max_header_bytes)
         key_of(draft.key)
+        if draft.event is not None:
+            event_of(draft.event.attributes(), draft.whole or "cloud_event")
     except Misfit as misfit:
         complaints += misfit.complaints
     if complaints:

@@ -44,7 +44,7 @@ class At:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """One caller's view of one topic, ready to be used. `place`: the root of its paths."""
+    """A view of one topic, ready to be used. `place`: the root of its paths."""
 
     view: ContentView
     place: Place
@@ -60,6 +60,7 @@ class Topics:
         self._mask_keys = mask_keys
         self._now = now
         self._sights: Lru[tuple[Any, ...], Sight] = Lru(_SIGHTS_KEPT)
+        self._arriving: Lru[tuple[Any, ...], Sight] = Lru(_SIGHTS_KEPT)
 
     def find(
         self, caller: Caller, connection: str, topic: str, action: Action, snapshot: PolicySnapshot, record: Record
@@ -105,10 +106,21 @@ class Topics:
         known = self._sights.get(key)
         if known is None:
             view = snapshot.content_view(caller, at.broker.name, at.topic, context, unmask)
-            covers = Covers(view, self._mask_keys.key, self.eyes.find)
-            known = Sight(view=view, place=Paths(view.paths).root, covers=covers)
+            known = self._sight_of(view)
             self._sights.put(key, known)
         return known
+
+    def arriving(self, at: At, snapshot: PolicySnapshot) -> Sight:
+        """How the topic looks upon what is published to it, whoever publishes."""
+        key = (snapshot.version, at.resource)
+        known = self._arriving.get(key)
+        if known is None:
+            known = self._sight_of(snapshot.arriving_view(at.broker.name, at.topic))
+            self._arriving.put(key, known)
+        return known
+
+    def _sight_of(self, view: ContentView) -> Sight:
+        return Sight(view=view, place=Paths(view.paths).root, covers=Covers(view, self._mask_keys.key, self.eyes.find))
 
 
 def no_topic() -> TopicNotFound:

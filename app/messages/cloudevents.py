@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.messages.payload import JSON_TYPE, TEXT_TYPE, Complaint, Form, Misfit, Payload, is_json, pointer_to
+from app.messages.payload import (
+    JSON_TYPE,
+    TEXT_TYPE,
+    Complaint,
+    Form,
+    Misfit,
+    Payload,
+    is_json,
+    is_media_type,
+    pointer_to,
+)
 
 CLOUD_EVENT_TYPE = "application/cloudevents+json"
 SPEC_VERSION = "1.0"
@@ -88,9 +98,9 @@ def opened(value: Any, member: str) -> tuple[Event, Payload]:
     event = event_of(attributes, member)
     data = value.get("data")
     kind = value.get("datacontenttype") or JSON_TYPE
-    if not isinstance(kind, str):
+    essence = kind.partition(";")[0].strip().lower() if isinstance(kind, str) else ""
+    if not is_media_type(essence):
         raise _unfit(member, "datacontenttype must be a media type")
-    essence = kind.partition(";")[0].strip().lower()
     if is_json(essence):
         return event, Payload(form=Form.JSON, value=data, content_type=essence)
     if isinstance(data, str) and essence.startswith("text/"):

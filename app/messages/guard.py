@@ -73,6 +73,9 @@ def screen(
     event = draft.event
     if event is not None:
         event = desk.event(event, f"/{draft.whole or 'cloud_event'}")
+    desk.content_type(
+        payload.content_type, pointer_to(draft.whole, "datacontenttype") if draft.whole else "/content_type"
+    )
     headers = {name: desk.named_text(name, value, "/headers") for name, value in draft.headers.items()}
     key = None if draft.key is None else desk.text(draft.key, "/key", "")
     return Screened(
@@ -153,19 +156,29 @@ class _Desk:
         self.places.add(pointer)
         return covered(text, masked, self.covers.text)
 
+    def content_type(self, text: str, pointer: str) -> None:
+        """Its sender chooses its words, too."""
+        for label in labels_in(self.eyes.in_name(text)):
+            if self._noted(label, pointer, "holds") is OnFound.MASK:
+                self._deny(pointer, f"holds {label}, and content types cannot be masked: name another")
+
     def named_text(self, name: str, text: str, pointer: str) -> str:
         return self.text(text, self._named(name, pointer), name)
 
     def event(self, event: Event, pointer: str) -> Event:
-        said: dict[str, Any] = {
-            name: self.named_text(name, value, pointer) if isinstance(value, str) else value
-            for name, value in event.attributes().items()
-        }
+        said = {name: self._attribute(name, value, pointer) for name, value in event.attributes().items()}
         extensions = {name: said.pop(name) for name in event.extensions}
-        return replace(event, extensions=extensions, **said)
+        # What a mask leaves nothing of is not there.
+        return replace(event, extensions={n: v for n, v in extensions.items() if v is not None}, **said)
+
+    def _attribute(self, name: str, value: str | int | bool, pointer: str) -> Any:
+        own = self._named(name, pointer)
+        if isinstance(value, str):
+            return self.text(value, own, name)
+        return value if isinstance(value, bool) else self._number(value, own, name)
 
     def _number(self, number: int | float, pointer: str, name: str) -> Any:
-        if not isfinite(number):
+        if isinstance(number, float) and not isfinite(number):
             raise Misfit(Complaint(pointer=pointer, detail="is a number that JSON has not"))
         digits = digits_of(number)
         seen = () if digits is None else self.eyes.in_text(digits, name)

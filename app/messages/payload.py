@@ -106,6 +106,11 @@ def payload_of(payload: Any, text: str | None, base64: str | None, content_type:
     return Payload(form=Form.BINARY, value=content, content_type=kind)
 
 
+def is_media_type(text: str) -> bool:
+    """Without parameters, in lower case."""
+    return _MEDIA_TYPE.fullmatch(text) is not None
+
+
 def is_json(content_type: str) -> bool:
     return content_type == JSON_TYPE or content_type.endswith("+json")
 
@@ -189,7 +194,7 @@ def _media_type(text: str) -> str:
     """Without parameters but for the one that changes nothing (charset=utf-8)."""
     kind, _, rest = text.partition(";")
     kind = kind.strip().lower()
-    if not _MEDIA_TYPE.fullmatch(kind) or rest.strip().lower() not in ("", "charset=utf-8", 'charset="utf-8"'):
+    if not is_media_type(kind) or rest.strip().lower() not in ("", "charset=utf-8", 'charset="utf-8"'):
         raise _unfit("/content_type", "must be a media type such as application/json, without parameters")
     return kind
 

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from app.masking.masks import Hide, Redact
 from app.messages.cloudevents import CLOUD_EVENT_TYPE, Event, opened
 from app.messages.covers import Covers
-from app.messages.payload import JSON_TYPE, MAX_DEPTH, TEXT_TYPE, Form, Misfit, Payload, is_json
+from app.messages.payload import JSON_TYPE, MAX_DEPTH, TEXT_TYPE, Form, Misfit, Payload, is_json, is_media_type
 from app.messages.places import Place
 from app.messages.sighting import Eyes, Sighting, covered, digits_of, labels_in
 from app.policy.content import ContentView, FieldView
@@ -78,7 +78,9 @@ class Window:
             else:
                 value = glass.value(payload.value, self.place, None, "", 0)
             return Shown(
-                payload=replace(payload, value=None if value is _HIDDEN else value),
+                payload=replace(
+                    payload, value=None if value is _HIDDEN else value, content_type=glass.content_type(payload)
+                ),
                 event=None if event is None else glass.event(event),
                 headers=glass.headers(headers),
                 key=None if key is None else glass.text(key, "key"),
@@ -160,13 +162,11 @@ class _Glass:
             items = (self.value(item, item_place, view, name, depth + 1) for item in value)
             return [item for item in items if item is not _HIDDEN]
         done: dict[str, Any] = {}
+        taken: dict[str, int] = {}
         for member, item in value.items():
             shown = self.value(item, place.member(member), view, member, depth + 1)
             if shown is not _HIDDEN:
-                called = self.name(member)
-                while called in done:
-                    called += "_"
-                done[called] = shown
+                done[_apart(self.name(member), done, taken)] = shown
         return done
 
     def _plainly(self, value: Any, name: str) -> Any:
@@ -177,6 +177,9 @@ class _Glass:
             return self.text(value, name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
+        return self._number(value, name)
+
+    def _number(self, value: int | float, name: str) -> Any:
         digits = digits_of(value)
         seen = () if digits is None else self.window.eyes.in_text(digits, name)
         self.labels.update(labels_in(seen))
@@ -202,10 +205,7 @@ class _Glass:
     def event(self, event: Event) -> Event:
         """Attributes come through, but for what is seen in them. Extensions are the sender's own: fields like any other
         that no path names."""
-        said: dict[str, Any] = {
-            name: self.text(value, name) if isinstance(value, str) else value
-            for name, value in event.attributes().items()
-        }
+        said = {name: self._attribute(name, value) for name, value in event.attributes().items()}
         mask = self.window.view.default.mask
         extensions = {
             name: said.pop(name) if mask is None else self.window.covers.value(mask, said.pop(name))
@@ -213,12 +213,33 @@ class _Glass:
         }
         return replace(event, extensions={} if isinstance(mask, Hide) else extensions, **said)
 
+    def _attribute(self, name: str, value: str | int | bool) -> Any:
+        if isinstance(value, str):
+            return self.text(value, name)
+        return value if isinstance(value, bool) else self._number(value, name)
+
+    def content_type(self, payload: Payload) -> str:
+        """As its sender says, where that is nothing but a type."""
+        said = payload.content_type
+        if is_media_type(said) and self.name(said) == said:
+            return said
+        return JSON_TYPE if payload.form is Form.JSON else TEXT_TYPE
+
     def _count(self, depth: int) -> None:
         self.values += 1
         if depth > MAX_DEPTH:
             raise CannotShow(Withheld.TOO_DEEP)
         if self.values > MAX_VALUES:
             raise CannotShow(Withheld.TOO_MANY_VALUES)
+
+
+def _apart(name: str, done: Mapping[str, Any], taken: dict[str, int]) -> str:
+    """Names that come alike are numbered. `taken`: how many there were of each."""
+    called = name
+    while called in done:
+        taken[name] = number = taken.get(name, 1) + 1
+        called = f"{name}_{number}"
+    return called
 
 
 def _essence(content_type: str | None) -> str | None:

@@ -4,6 +4,7 @@ are somebody's. The name is the sender's choice, so it adds to what is seen and 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isfinite
 from typing import Protocol
 
 from app.masking.detectors.found import Found
@@ -53,12 +54,10 @@ class Eyes:
 
 
 def digits_of(number: int | float) -> str | None:
-    """How a number reads that may be somebody's; None: it is too short, or no whole number."""
-    if isinstance(number, float):
-        if not number.is_integer():
-            return None
-        number = int(number)
-    number = abs(number)
+    """How a number reads that may be somebody's, without its fraction; None: it is too short, or none that JSON has."""
+    if isinstance(number, float) and not isfinite(number):
+        return None
+    number = abs(int(number))
     return str(number) if 10 ** (LEAST_DIGITS - 1) <= number < 10**_MOST_DIGITS else None
 
 
