@@ -28,8 +28,8 @@ class KafkaConnector:
 
     Kafka commits positions. A message that is acked while an older one of its partition is still out is marked in this
     process, and committed when the older ones are: until then it comes again if this process dies, loses the
-    partition, or gives the topic up because nobody asked for a minute and nothing was out. A partition of which `max_unacked` messages are fetched and uncommitted gives no more. A handle is good
-    in this process alone.
+    partition, or gives the topic up because nobody asked for a minute and nothing was out. A partition of which
+    `max_unacked` messages are fetched and uncommitted gives no more. A handle is good in this process alone.
 
     Without idempotent producers, a publish whose answer was lost may be sent twice by the driver; consumers recognise
     it by its header `message-id`.
