@@ -11,6 +11,7 @@ from app.gateway.deciding import Asked, Wanted, decide
 from app.gateway.errors import AccessDenied, Refused, UnknownConnection
 from app.gateway.object_faults import not_found, refusal_of_store
 from app.gateway.record import Record, rule_ids
+from app.objects.formats import essence_of
 from app.objects.keys import ObjectKey
 from app.policy.caller import Caller
 from app.policy.content import ContentView, spoken
@@ -107,7 +108,7 @@ class ObjectPlanner:
         arriving: Arriving,
     ) -> ObjectPlan:
         """Raises Refused when it is denied."""
-        about = {"bytes": arriving.spool.size, "content_type": arriving.content_type.partition(";")[0].strip()}
+        about = {"bytes": arriving.spool.size, "content_type": essence_of(arriving.content_type)}
         return await self.change(
             bucket,
             caller,
@@ -219,7 +220,7 @@ def _noted(record: Record, bucket: Bucket, action: Action, key: ObjectKey, purpo
 def _of_info(info: ObjectInfo | None) -> dict[str, Any]:
     if info is None:
         return {}
-    return {"bytes": info.size} | ({} if info.content_type is None else {"content_type": info.content_type})
+    return {"bytes": info.size} | ({} if info.content_type is None else {"content_type": essence_of(info.content_type)})
 
 
 def require_there(plan: ObjectPlan) -> None:

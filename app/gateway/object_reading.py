@@ -19,7 +19,7 @@ from app.gateway.object_planning import ObjectPlan
 from app.gateway.object_tags import ObjectTags
 from app.gateway.record import Record
 from app.masking.masks import Pseudonym, Redact
-from app.objects.formats import ContentFormat, FormatKind, format_of
+from app.objects.formats import ContentFormat, FormatKind, format_of, is_media_type
 from app.objects.plan import Rendered, RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
 from app.policy.content import ContentView
@@ -54,7 +54,7 @@ class ObjectReads:
                 raise _too_large_for_json(limit)
             content = await self._whole(plan, info)
             facts = {
-                "content_type": info.content_type or "application/octet-stream",
+                "content_type": _served_type(info),
                 "etag": self._tags.of(plan.bucket.name, info),
             }
             rows = None
@@ -124,7 +124,7 @@ class ObjectReads:
             assert command.span is not None
             first, count = _span(command.span, info.size)
             headers["content-range"] = f"bytes {first}-{first + count - 1}/{info.size}"
-        media_type = info.content_type or "application/octet-stream"
+        media_type = _served_type(info)
         record.facts |= {"content_bytes": count, "content_type": media_type, "object_etag": info.etag}
         if info.version is not None:
             record.facts["object_version"] = info.version
@@ -232,6 +232,11 @@ def _has(command: FetchContent, etag: str) -> bool:
 
 def _unchanged(etag: str) -> Answer:
     return Answer(status=304, opening=Spool(), bare=True, headers={"etag": f'"{etag}"'})
+
+
+def _served_type(info: ObjectInfo) -> str:
+    """What a store says may be nothing that a header can hold."""
+    return info.content_type if info.content_type and is_media_type(info.content_type) else "application/octet-stream"
 
 
 def _http_date(info: ObjectInfo) -> str:

@@ -21,7 +21,7 @@ from app.gateway.object_reading import render_plan
 from app.gateway.object_tags import ObjectTags
 from app.gateway.record import Record
 from app.masking.masks import Redact
-from app.objects.formats import format_of
+from app.objects.formats import format_of, is_media_type
 from app.objects.keys import ObjectKey
 from app.objects.plan import RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
@@ -269,8 +269,8 @@ class ObjectWrites:
 def _changed() -> ObjectChanged:
     return ObjectChanged(
         "The object there is not the one that the request names (if_match), or there is one (if_none_match), so "
-        "nothing was changed: look at it again, then repeat with its present ETag, which comes with raw content and "
-        "with the answer to a put. The ETag of masked content names that content, and no object."
+        "nothing was changed. The ETag of masked content names that content and no object; that of raw content, of a "
+        "listing and of the answer to a put does: look at it again, then repeat with its present ETag."
     )
 
 
@@ -314,8 +314,7 @@ async def _pieces(spool: Spool) -> AsyncIterator[bytes]:
 
 def _media_type(text: str | None) -> str:
     kind = (text or DEFAULT_TYPE).strip().lower()
-    essence = kind.partition(";")[0].strip()
-    if essence.count("/") != 1 or not kind.isascii() or not kind.isprintable() or len(kind) > 200 or " " in essence:
+    if not is_media_type(kind):
         raise InvalidRequest(
             "The content type must be a media type such as text/csv.",
             errors=(FieldError(pointer="/content_type", detail="must be a media type"),),

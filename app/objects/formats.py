@@ -100,6 +100,17 @@ _SERVED_TYPE = {
 _WRAPPED_TYPE = {Wrapping.GZIP: "application/gzip", Wrapping.ZSTD: "application/zstd"}
 
 
+def essence_of(content_type: str) -> str:
+    """Without parameters, in lower case: what policy compares."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_media_type(text: str) -> bool:
+    """Of the form that a header can hold: `type/subtype` and parameters, in printable ASCII."""
+    essence = essence_of(text)
+    return essence.count("/") == 1 and " " not in essence and text.isascii() and text.isprintable() and len(text) <= 200
+
+
 def format_of(key: str, content_type: str | None, declared: str | None) -> ContentFormat | None:
     """The format of the object, None when it is not known for sure.
 
@@ -108,7 +119,7 @@ def format_of(key: str, content_type: str | None, declared: str | None) -> Conte
     """
     ending, wrapping = _by_key(key)
     kind = None if ending is None else _ENDINGS.get(ending)
-    bare = (content_type or "").partition(";")[0].strip().lower()
+    bare = essence_of(content_type or "")
     if (by_type := _WRAPPING_TYPES.get(bare)) not in (None, wrapping):
         if wrapping is not Wrapping.NONE or (kind is not None and declared is None):
             return None

@@ -148,6 +148,27 @@ async def test_any_tag_is_a_condition_that_something_is_there(site: BucketSite) 
     assert (await site.delete("ana", "out/a.csv", if_match="*")).body["deleted"] is True
 
 
+@pytest.mark.parametrize(
+    "told", ["text/html\r\nset-cookie: a=b", "text/\u00fcml", "\U0001f4a9", "plain", "a/b/c", "x" * 300]
+)
+async def test_a_content_type_that_no_header_can_hold_is_not_passed_on(site: BucketSite, told: str) -> None:
+    site.files.file("people/raw/a.bin", b"\0\1")
+    site.files.types["people/raw/a.bin"] = told
+    streamed = await site.content("ana", "people/raw/a.bin")
+    assert (streamed.raw, streamed.answer.media_type) == (b"\0\1", "application/octet-stream")
+    assert (await site.fetch("ana", "people/raw/a.bin")).body["content_type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    "told", ["application/pdf", "Application/PDF", "application/pdf; version=1", " application/pdf"]
+)
+async def test_a_rule_on_content_types_is_not_escaped_by_how_one_is_written(site: BucketSite, told: str) -> None:
+    site.current = policy(RULES + "p, user:ana, lake/people/**, fetch, deny, content_type == 'application/pdf'\n")
+    site.files.file("people/raw/a.bin", b"\0\1")
+    site.files.types["people/raw/a.bin"] = told
+    assert (await site.fetch("ana", "people/raw/a.bin")).code == "access_denied"
+
+
 async def test_a_put_that_is_sent_again_with_its_key_is_answered_as_before(site: BucketSite) -> None:
     first = await site.put("ana", "out/a.csv", b"id\n1\n", if_absent=True, idempotency_key="k")
     again = await site.put("ana", "out/a.csv", b"id\n1\n", if_absent=True, idempotency_key="k")
