@@ -37,7 +37,7 @@ def joined(native: Mapping[str, str], packed: str | None) -> dict[str, str]:
         return dict(native)
     try:
         more = json.loads(packed)
-    except ValueError:
+    except (ValueError, RecursionError):
         more = None
     if not isinstance(more, dict) or not all(isinstance(value, str) for value in more.values()):
         return {**native, PACKED: packed}
@@ -50,8 +50,11 @@ def encoded(text: str) -> str:
 
 
 def decoded(text: str) -> str:
-    """What `encoded` was given."""
-    return "" if text == "%" else unquote(text, errors="surrogatepass")
+    """What `encoded` was given. Text that it never gave is text as it is."""
+    try:
+        return "" if text == "%" else unquote(text, errors="surrogatepass")
+    except UnicodeDecodeError:
+        return text
 
 
 def one_line(text: str) -> str:

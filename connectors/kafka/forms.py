@@ -45,9 +45,6 @@ def id_of(topic: str, partition: int, offset: int) -> str:
 def read(record: Any, handle: str, deliveries: int) -> Incoming:
     """Headers and keys that are no text are left out."""
     headers = _texts(record.headers)
-    published_at = None
-    if record.timestamp is not None and record.timestamp >= 0:
-        published_at = datetime.fromtimestamp(record.timestamp / 1_000, UTC).isoformat()
     return Incoming(
         handle=handle,
         message_id=id_of(record.topic, record.partition, record.offset),
@@ -55,9 +52,19 @@ def read(record: Any, handle: str, deliveries: int) -> Incoming:
         content_type=headers.get(_CONTENT_TYPE),
         headers={name: value for name, value in headers.items() if name not in _OURS},
         key=_text(record.key),
-        published_at=published_at,
+        published_at=_rfc3339(record.timestamp),
         deliveries=deliveries,
     )
+
+
+def _rfc3339(milliseconds: int | None) -> str | None:
+    """None for what is no time: producers may say what they like, and years do not end at 9999 for them."""
+    if milliseconds is None or milliseconds < 0:
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _texts(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:

@@ -4,7 +4,6 @@ Source: Amazon SQS API reference, SendMessage: its characters, attributes and MD
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Mapping
@@ -108,7 +107,7 @@ def _body(text: str, encoding: str | None) -> bytes:
     if encoding == _BASE64:
         try:
             return b"" if text == "=" else base64.b64decode(text, validate=True)
-        except binascii.Error:
+        except ValueError:
             pass  # Somebody else's attribute of that name: the text is the body.
     return text.encode()
 
