@@ -5,6 +5,7 @@ environment of the gateway; the masking keys of one job at a time. It answers in
 unpickles anything of it, and it ends with its parent.
 """
 
+import errno
 import gc
 import json
 import os
@@ -22,6 +23,7 @@ LENGTH = struct.Struct("!I")
 MOST_FILES = 3
 _OPEN_FILES = 64
 _WRITE_BUFFER_BYTES = 1 << 18
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def main(control_fd: int, memory_bytes: int) -> None:
@@ -122,13 +124,18 @@ def _outcome(job: bytes, fds: list[int]) -> tuple[dict[str, Any], bool]:
         except MemoryError:
             return {"exhausted": True}, False
         except Exception as fault:
-            return {"fault": type(fault).__name__}, False
+            return {"no_room": True} if _lacks_room(fault) else {"fault": type(fault).__name__}, False
     return {
         "rows": done.rows,
         "labels_masked": list(done.labels_masked),
         "bytes_out": done.bytes_out,
         "sha256": done.sha256,
     }, True
+
+
+def _lacks_room(fault: Exception) -> bool:
+    cause = fault.__cause__ if isinstance(fault, _OutputFailed) else fault
+    return isinstance(cause, OSError) and cause.errno in _NO_ROOM
 
 
 class _Files:

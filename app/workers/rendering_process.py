@@ -1,6 +1,7 @@
 """One process that renders, seen from its parent: started, given jobs by file descriptors, killed."""
 
 import asyncio
+import errno
 import json
 import os
 import pickle
@@ -91,7 +92,7 @@ class RenderingProcess:
 
     async def render(self, plan: RenderPlan, fds: Sequence[int], sent: Callable[[], None]) -> Rendered:
         """`fds`: source, sink and perhaps a scratch file; `sent`: they may be closed. Raises ContentRefused,
-        ProcessLost."""
+        ProcessLost, and OSError where the sink has no room."""
         control = self._control
         if control is None:
             raise ProcessLost
@@ -135,6 +136,8 @@ def _rendered(answer: Any) -> Rendered:
             raise ContentRefused(ContentFault(code), detail, place)
         case {"exhausted": True}:
             raise ProcessLost
+        case {"no_room": True}:
+            raise OSError(errno.ENOSPC, "no room for what is rendered")
         case {"fault": str(kind)}:
             raise RuntimeError(f"rendering process: {kind}")
         case _:
