@@ -168,6 +168,8 @@ class KafkaConnection(_Messages):
     idempotent: bool = True
     max_unacked: int = Field(default=1_000, ge=1, le=100_000)
     """Messages of one partition that are out with receivers of this process at once."""
+    session_timeout_s: int = Field(default=10, ge=6, le=300)
+    """After so long without a sign of life the group takes a process for dead."""
     user: SecretRef | None = None
     password: SecretRef | None = None
 
