@@ -9,6 +9,7 @@ from app.api.document import agents_document
 from app.api.door import AsgiApp
 from app.api.operations import SCOPES
 from app.checking import check
+from app.classifying import ClassifyRefused, Sampling, classify
 from app.demo.banner import TOKENS, banner
 from app.demo.state import prepare
 from app.identity.demo_issuer import DemoProfile, demo_identity, ensure_key, refuse_unless_alone_on_loopback, token_for
@@ -23,7 +24,17 @@ from app.telemetry import logs
 from app.wiring import DemoParts, application, gateway
 from connectors.registry import kinds
 
-__all__ = ["StartRefused", "check", "demo", "openapi_document", "serve", "worker"]
+__all__ = [
+    "ClassifyRefused",
+    "Sampling",
+    "StartRefused",
+    "check",
+    "classify",
+    "demo",
+    "openapi_document",
+    "serve",
+    "worker",
+]
 
 DEMO_ISSUER_PATH = "/issuer"
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from app.cli.approvals import approvals
+from app.cli.classify import classify
 from app.cli.ending import DEFAULT_STATE, EXIT_FINDINGS, EXIT_USAGE, StateDir, expected
 from app.settings import SettingsError, config_path, load_settings, unacknowledged
 from app.settings.model import Settings
@@ -122,6 +123,9 @@ def check(
         typer.echo(f"{len(found)} findings; {len(blocking)} of them keep `douane serve` from starting")
     if blocking:
         raise typer.Exit(EXIT_FINDINGS)
+
+
+cli.command()(classify)
 
 
 @cli.command()
