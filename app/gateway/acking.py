@@ -4,14 +4,15 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from app.gateway.answer import Answer, json_answer
 from app.gateway.envelope import closing_members
+from app.gateway.errors import AccessDenied
 from app.gateway.handles import Handles, binding_of
 from app.gateway.message_commands import AckMessages
 from app.gateway.message_sending import though_cancelled
 from app.gateway.message_topics import At, Topics, refusal_of_broker
-from app.gateway.receiving import require_receive
-from app.gateway.record import Record
+from app.gateway.record import Record, rule_ids
 from app.policy.caller import Caller
-from app.policy.decision import Action
+from app.policy.decision import Action, Allow, Deny
+from app.policy.snapshot import PolicySnapshot
 from app.ports import Policies
 from connectors.contract import Acked, ConnectorError
 
@@ -37,7 +38,7 @@ class Ack:
     async def run(self, caller: Caller, command: AckMessages, record: Record) -> Answer:
         snapshot = self._policies.current
         at = self._topics.find(caller, command.connection, command.topic, Action.RECEIVE, snapshot, record)
-        record.rules = require_receive(caller, at, snapshot, self._topics.context(at, None))
+        record.rules = self._require_ack(caller, at, snapshot)
         record.effect = "allow"
         binding, now = binding_of(caller, at.broker.name, at.topic), self._now()
         opened = {sealed: self._handles.open(binding, sealed, now) for sealed in command.handles}
@@ -64,6 +65,16 @@ class Ack:
                 "notice": _notice(len(done) - record.affected_rows),
             },
         )
+
+    def _require_ack(self, caller: Caller, at: At, snapshot: PolicySnapshot) -> tuple[str, ...]:
+        """A good handle says that policy let its holder receive. Conditions were weighed then (a purpose is not told
+        again, an hour may be over), so that what counts now is whether any rule still lets the caller receive here."""
+        match snapshot.decide(caller, at.resource, Action.RECEIVE, self._topics.context(at, None)):
+            case Allow(rules=rules):
+                return rule_ids(rules)
+            case Deny(rules=rules, reason=reason) if Action.RECEIVE not in snapshot.actions(caller, at.resource):
+                raise AccessDenied(reason, rules=rules)
+        return ()
 
 
 async def _acked(at: At, handles: Sequence[str]) -> tuple[Acked, ...]:

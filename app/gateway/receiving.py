@@ -54,7 +54,7 @@ class Receive:
         at = self._topics.find(caller, command.connection, command.topic, Action.RECEIVE, snapshot, record)
         record.purpose, record.unmask = command.purpose, command.unmask
         context = self._topics.context(at, command.purpose)
-        record.rules = require_receive(caller, at, snapshot, context)
+        record.rules = _require_receive(caller, at, snapshot, context)
         record.effect = "allow"
         sight = self._topics.sight(caller, at, snapshot, command.purpose, command.unmask)
         _require_unmasking(sight.view)
@@ -169,7 +169,7 @@ class _Seen:
     withheld: bool
 
 
-def require_receive(caller: Caller, at: At, snapshot: PolicySnapshot, context: Context) -> tuple[str, ...]:
+def _require_receive(caller: Caller, at: At, snapshot: PolicySnapshot, context: Context) -> tuple[str, ...]:
     """The names of the rules that let the caller receive. Raises AccessDenied."""
     match snapshot.decide(caller, at.resource, Action.RECEIVE, context):
         case Allow(rules=rules):

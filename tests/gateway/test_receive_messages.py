@@ -319,3 +319,21 @@ def test_a_handle_tells_nothing_of_what_the_broker_calls_it() -> None:
     assert handles.open(("a",), sealed, 10.0) is None
     assert handles.open(("b",), sealed, 9.0) is None
     assert Handles(b"i" * 32).open(("a",), sealed, 9.0) is None
+
+
+async def test_what_was_received_for_a_purpose_is_acked_without_it() -> None:
+    rules = RULES.replace(
+        "bob, events/orders, receive, allow,", "bob, events/orders, receive, allow, purpose = 'support'"
+    )
+    async with MessageSite(rules=rules) as site:
+        await put(site, "orders", ORDER)
+        assert (await site.receive("bob", "orders")).code == "access_denied"
+        told = await site.receive("bob", "orders", purpose="support")
+        done = await site.ack("bob", "orders", told.body["messages"][0]["handle"])
+        assert (done.status, done.body["done_count"]) == (200, 1)
+
+
+async def test_nothing_is_acked_where_nothing_may_be_received(site: MessageSite) -> None:
+    assert (await site.ack("ana", "closed", "AAAA")).code == "access_denied"
+    assert (await site.ack("eve", "orders", "AAAA")).code == "access_denied"
+    assert site.wire.acked == []
