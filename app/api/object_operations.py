@@ -34,15 +34,9 @@ Connection = Annotated[
     str,
     Path(min_length=1, max_length=100, description="Name of a connection, see list_connections.", examples=["files"]),
 ]
-KeyPath = Annotated[
-    str,
-    Path(
-        min_length=1,
-        max_length=1_024,
-        description="The object's key. Slashes may come as they are or as %2F: it is decoded exactly once.",
-        examples=["customers/2026.csv"],
-    ),
-]
+_KEY = "The object's key. Slashes may come as they are or as %2F: it is decoded exactly once."
+KeyPath = Annotated[str, Path(min_length=1, max_length=1_024, description=_KEY, examples=["customers/2026.csv"])]
+ChangedKey = Annotated[str, Path(min_length=1, max_length=1_024, description=_KEY, examples=["exports/draft.csv"])]
 _Text = Annotated[str, Field(max_length=500)]
 Unmask = Annotated[
     _Text | SkipJsonSchema[None],
@@ -99,12 +93,12 @@ def _fetch_by_key(
 ) -> None: ...
 
 
-def _put(connection: Connection, key: KeyPath, body: wire.PutBody) -> None: ...
+def _put(connection: Connection, key: ChangedKey, body: wire.PutBody) -> None: ...
 
 
 def _put_content(
     connection: Connection,
-    key: KeyPath,
+    key: ChangedKey,
     content_type: Annotated[
         _Etag | SkipJsonSchema[None],
         Query(description="Media type of the content, instead of the Content-Type header.", examples=["text/csv"]),
@@ -122,7 +116,7 @@ def _put_content(
 
 def _delete(
     connection: Connection,
-    key: KeyPath,
+    key: ChangedKey,
     if_match: IfMatch = None,
     purpose: PurposeParam = None,
     wait_seconds: WaitParam = None,
@@ -130,7 +124,9 @@ def _delete(
 ) -> None: ...
 
 
-_BYTES: Mapping[str, Any] = {ANY: {"schema": {"type": "string", "format": "binary"}}}
+_SENT: Mapping[str, Any] = {ANY: {"schema": {"type": "string", "format": "binary"}}}
+_GIVEN: Mapping[str, Any] = {ANY: {}}
+"""No schema: it may be JSON of any form."""
 _CHANGED = (408, 409, 412, 413, 415, 422, 507)
 _PENDING: Mapping[int, Mapping[str, Any]] = {202: {"approval": to_approval("$response.body#/approval_id")}}
 
@@ -195,7 +191,7 @@ OBJECT_ENDPOINTS: tuple[Endpoint, ...] = (
         signature=_fetch,
         answers={200: None, 202: wire.PendingAnswer},
         media_type=ANY,
-        produces=_BYTES,
+        produces=_GIVEN,
         summary="The content of one object, as bytes",
         description="Streams content of any size. ETag and If-None-Match always; Range where nothing is masked. Masked "
         "content is whole before its first byte leaves. The receipt is in the header X-Receipt. "
@@ -235,7 +231,7 @@ OBJECT_ENDPOINTS: tuple[Endpoint, ...] = (
         reads_body=True,
         streams_body=lambda _headers: True,
         signature=_put_content,
-        consumes=_BYTES,
+        consumes=_SENT,
         answers={200: wire.PutAnswer, 202: wire.PendingAnswer},
         summary="Write one object from bytes",
         description="Same as put_object, the body being the content whatever its type, JSON included. if_match, "

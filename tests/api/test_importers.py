@@ -16,7 +16,8 @@ from tests.running import Running
 
 NAMES = {
     "get_identity", "list_connections", "describe_connection", "query_sql", "explain_sql", "list_approvals",
-    "get_approval", "execute_approval", "cancel_approval",
+    "get_approval", "execute_approval", "cancel_approval", "list_objects", "fetch_object", "fetch_object_by_key",
+    "put_object", "delete_object", "publish_message", "receive_messages", "ack_messages",
 }  # fmt: skip
 ASKED = {
     "sql": "SELECT id, email FROM customers WHERE region = :r ORDER BY id LIMIT 2",

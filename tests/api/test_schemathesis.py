@@ -41,6 +41,14 @@ def approvals_of_both(running: Running) -> list[str]:
     return names
 
 
+def exports(running: Running) -> None:
+    """Something to fetch, to overwrite and to delete."""
+    with running.client(headers=running.auth("ana")) as client:
+        for number in range(1, 4):
+            sheet = {"content": f"id\n{number}\n", "content_type": "text/csv"}
+            assert client.put(f"/v1/connections/files/objects/exports/{number}.csv", json=sheet).status_code == 200
+
+
 def raw_values(running: Running) -> list[str]:
     with closing(sqlite3.connect(running.state / "shop.db")) as db:
         found = db.execute(
@@ -61,6 +69,7 @@ def run(running: Running, folder: Path, *options: str) -> dict[str, Any]:
         shutil.copy(FOLDER / file, folder)
     (folder / "auth.json").write_text(json.dumps({"schemaVersion": "0.2.0", "auth": authentications}))
     (folder / "approvals.txt").write_text("\n".join(map(json.dumps, approvals_of_both(running))))
+    exports(running)
     (folder / "raw.json").write_text(json.dumps(raw_values(running)))
     report, shown = folder / "report.json", folder / "shown.txt"
     with shown.open("wb") as out:
