@@ -35,7 +35,7 @@ def render_columnar(raw: BinaryIO, sink: Sink, plan: RenderPlan, redact: Redacto
     views = ColumnViews(plan.view.columns)
     with _readable(plan):
         content = _content(raw, plan)
-        columns = Columns(content.schema, views, plan.view.default, plan.keys, redact)
+        columns = Columns(content.schema, views, plan.view.column_default, plan.keys, redact)
         rows = _write(content, columns, sink, plan)
     return rows, columns.labels
 

@@ -34,12 +34,11 @@ def shown_columns(names: Sequence[str], view: ContentView, max_columns: int) -> 
         )
     views = ColumnViews(view.columns)
     known = [views.of(name) for name in names]
-    hides = view.default.mask is not None and not (
-        isinstance(view.default.mask, Redact) and view.default.mask.keep_others
-    )
+    default = view.column_default
+    hides = default.mask is not None and not (isinstance(default.mask, Redact) and default.mask.keep_others)
     is_header = view.header is not None or not hides or any(one is not None for one in known)
     return [
-        ShownColumn(at=at, name=name if is_header else f"column_{at + 1}", view=one or view.default)
+        ShownColumn(at=at, name=name if is_header else f"column_{at + 1}", view=one or default)
         for at, (name, one) in enumerate(zip(names, known, strict=True))
-        if not isinstance((one or view.default).mask, Hide)
+        if not isinstance((one or default).mask, Hide)
     ]

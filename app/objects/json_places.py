@@ -76,7 +76,7 @@ class JsonPlaces:
         self._redact = redact
         self._masks: dict[int, ValueMask] = {}
         self._known: dict[tuple[_Positions, int, int], Place] = {}
-        self.root = self._place(frozenset((number, 0) for number in range(len(self._paths))), view.default)
+        self.root = self._place(frozenset((number, 0) for number in range(len(self._paths))), view.path_default)
 
     def labels_met(self) -> tuple[str, ...]:
         return tuple(sorted({place.label for place in self._known.values() if place.met and place.label}))

@@ -26,8 +26,9 @@ class ContentView:
     `columns`: by name, of CSV, TSV, Parquet, Arrow; nested columns by dotted path (`customer.email`, list items as
     `items[].sku`). `paths`: of JSON and NDJSON, `$.customer.email`, `$.items[*].sku`, `$.meta.*`, `$..email`; of those
     that name a field, the one that counts is first by `json_paths.specificity`. `default`: of every field that neither
-    names. `text`: of running text as a whole (format text); Redact, or Null and Hide where none may come. `scanned`:
-    text that comes raw by `default` alone, named by no path, still has what detectors find in it replaced.
+    names; `column_default` and `path_default` are what counts. `text`: of running text as a whole (format text); Redact,
+    or Null and Hide where none may come. `scanned`: text that comes raw by `default` alone, named by no path, still has
+    what detectors find in it replaced.
 
     `found`: of what detectors find in running text, by the label of the entity; a label that is missing comes as
     `default_found`.
@@ -56,6 +57,25 @@ class ContentView:
     asks: tuple[RuleRef, ...] = ()
     asked_labels: tuple[str, ...] = ()
     refused_labels: tuple[str, ...] = ()
+
+    @property
+    def column_default(self) -> FieldView:
+        """Of columns that `columns` does not name."""
+        return self._default(self.columns, self.paths)
+
+    @property
+    def path_default(self) -> FieldView:
+        """Of fields that `paths` does not name."""
+        return self._default(self.paths, self.columns)
+
+    def _default(self, own: Mapping[str, FieldView], other: Mapping[str, FieldView]) -> FieldView:
+        """Who masks fields of the one form alone, and lets others through, did not think of content of the other: in it
+        the same fields have no name, and come as what nobody knows."""
+        return NOTHING_KNOWN if self.default.mask is None and not own and masks_any(other) else self.default
+
+
+def masks_any(fields: Mapping[str, FieldView]) -> bool:
+    return any(each.mask is not None for each in fields.values())
 
 
 class OnFound(StrEnum):

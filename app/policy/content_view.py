@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from app.masking.masks import Hide, Redact, kind_of
-from app.policy.content import NOTHING_KNOWN, ContentView, FieldView
+from app.policy.content import NOTHING_KNOWN, ContentView, FieldView, masks_any
 from app.policy.content_data import ContentData, ContentEntry
 from app.policy.detected import DETECTED_LABELS
 from app.policy.labels import Masks
@@ -64,7 +64,8 @@ def _fields(entry: ContentEntry, masks: Masks, comes_raw: Callable[[str], bool],
     columns = {name: seen(word) for name, word in entry.columns.items()}
     paths = {path: seen(word) for path, word in entry.paths.items()}
     default = _TEXT if entry.format == "text" else seen(entry.default)
-    text = _text(entry, default)
+    named = masks_any(columns) or masks_any(paths)
+    text = _text(entry, default, named=named and not scanned)
     every = (*columns.values(), *paths.values(), default, *((text,) if isinstance(text.mask, Redact) else ()))
     return ContentView(
         columns=columns,
@@ -80,9 +81,14 @@ def _fields(entry: ContentEntry, masks: Masks, comes_raw: Callable[[str], bool],
     )
 
 
-def _text(entry: ContentEntry, default: FieldView) -> FieldView:
-    """Detectors do not find everything: text that nobody looked at comes no more by accident than a column does."""
-    return _TEXT if entry.format == "text" or default.mask is None else default
+def _text(entry: ContentEntry, default: FieldView, *, named: bool) -> FieldView:
+    """Detectors do not find everything: text that nobody looked at comes no more by accident than a column does.
+    `named`: fields are masked by name, and text may be the same records, in which nobody finds them."""
+    if entry.format == "text":
+        return _TEXT
+    if default.mask is not None:
+        return default
+    return NOTHING_KNOWN if named else _TEXT
 
 
 def _nothing_to_mask(entry: ContentEntry, fields: Iterable[FieldView], *, scanned: bool) -> bool:

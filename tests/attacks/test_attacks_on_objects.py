@@ -169,6 +169,33 @@ async def test_a_rule_on_content_types_is_not_escaped_by_how_one_is_written(site
     assert (await site.fetch("ana", "people/raw/a.bin")).code == "access_denied"
 
 
+MIXED = """\
+objects:
+  people/columns/**: {default: allow, columns: {name: pii.name}}
+  people/paths/**: {default: allow, paths: {$.name: pii.name}}
+  people/both/**: {default: allow, columns: {name: pii.name}, paths: {$.name: pii.name}}
+"""
+
+
+@pytest.mark.parametrize("form", ["columns", "paths", "both"])
+async def test_a_field_that_is_masked_in_one_form_does_not_come_in_another(site: BucketSite, form: str) -> None:
+    site.current = policy(RULES, MIXED)
+    contents = {
+        "a.csv": b"id,name\n1,Adalbert\n", "a.json": b'{"id": 1, "name": "Adalbert"}',
+        "a.tsv": b"id\tname\n1\tAdalbert\n", "a.ndjson": b'{"id": 1, "name": "Adalbert"}\n', "a.txt": b"id,name\n1,Adalbert\n",
+    }  # fmt: skip
+    shown = {}
+    for name, content in contents.items():
+        site.files.file(f"people/{form}/{name}", content)
+        told = await site.fetch("ana", f"people/{form}/{name}")
+        assert b"Adalbert" not in told.raw, name
+        shown[name] = told.status
+        assert (await site.fetch("dee", f"people/{form}/{name}")).body["content"].replace(" ", "").strip() == (
+            content.decode().replace(" ", "").strip()
+        )
+    assert shown == {"a.csv": 200, "a.json": 200, "a.tsv": 200, "a.ndjson": 200, "a.txt": 403}
+
+
 async def test_a_put_that_is_sent_again_with_its_key_is_answered_as_before(site: BucketSite) -> None:
     first = await site.put("ana", "out/a.csv", b"id\n1\n", if_absent=True, idempotency_key="k")
     again = await site.put("ana", "out/a.csv", b"id\n1\n", if_absent=True, idempotency_key="k")

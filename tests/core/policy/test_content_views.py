@@ -143,7 +143,12 @@ def test_content_that_may_be_text_is_never_raw_by_itself() -> None:
 def test_text_comes_redacted_where_the_data_file_says_text_or_allows() -> None:
     shown = lake("letters/a.txt")
     assert (shown.text.mask, shown.default.mask, shown.masks) == (Redact(), Redact(), ("redact",))
-    assert lake("open/a.json").text.mask == Redact()
+    assert lake("elsewhere/a.txt").text.mask == lake("elsewhere/a.txt").default.mask
+    assert lake("open/a", DPO).text.mask == Redact()
+
+
+def test_text_does_not_come_where_fields_are_masked_by_name() -> None:
+    assert lake("open/a.json").text.mask == Null()
 
 
 def test_what_detectors_find_wears_the_mask_of_its_label() -> None:
