@@ -62,7 +62,7 @@ class ObjectErrands:
                     plan = await self.planner.fetch(bucket, caller, snapshot, key, unmask, purpose, record)
                 case Action.PUT:
                     arriving = await self.writes.arrive(
-                        bucket, snapshot, key, params["content_type"], _held(content or b""), record, again=True
+                        bucket, caller, snapshot, key, params["content_type"], _held(content or b""), record, again=True
                     )
                     plan = await self.planner.put(bucket, caller, snapshot, key, purpose, record, arriving)
                 case action:

@@ -25,7 +25,10 @@ from app.objects.formats import format_of, is_media_type
 from app.objects.keys import ObjectKey
 from app.objects.plan import RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
+from app.policy.caller import Caller
 from app.policy.content import ContentView, FieldView, Intake, OnFound
+from app.policy.decision import Action
+from app.policy.resources import object_resource
 from app.policy.snapshot import PolicySnapshot
 from app.ports import MaskKeys, Renderer
 from connectors.contract import CHUNK_BYTES, ConnectorError, ObjectInfo
@@ -78,6 +81,7 @@ class ObjectWrites:
     async def arrive(
         self,
         bucket: Bucket,
+        caller: Caller,
         snapshot: PolicySnapshot,
         key: ObjectKey,
         content_type: str | None,
@@ -99,7 +103,7 @@ class ObjectWrites:
         try:
             async for chunk in body(min(bucket.max_object_bytes, intake.max_bytes or bucket.max_object_bytes)):
                 arriving.spool.add(chunk)
-            if looks_through(intake):
+            if looks_through(intake) or _rules_ask(caller, snapshot, object_resource(bucket.name, key)):
                 await self._screen(bucket, snapshot, key, intake, arriving, again=again)
         except OSError as error:
             arriving.close()
@@ -277,6 +281,11 @@ def _changed() -> ObjectChanged:
 def looks_through(intake: Intake) -> bool:
     """Whether it matters what is in the content."""
     return "*" not in intake.found or any(effect is not OnFound.ALLOW for effect in intake.found.values())
+
+
+def _rules_ask(caller: Caller, snapshot: PolicySnapshot, resource: str) -> bool:
+    """Whether a condition of somebody's rules wants to know what is in the content."""
+    return "labels" in snapshot.names_needed(caller, resource, Action.PUT)
 
 
 def only_masking(view: ContentView, labels: tuple[str, ...]) -> ContentView:

@@ -87,7 +87,9 @@ class Objects:
         if command.if_match is not None and command.if_absent:
             raise InvalidRequest("Send if_match or if_none_match, not both.")
         self._require_possible(caller, snapshot, bucket, Action.PUT, command.key, record)
-        arriving = await self._writes.arrive(bucket, snapshot, command.key, command.content_type, command.body, record)
+        arriving = await self._writes.arrive(
+            bucket, caller, snapshot, command.key, command.content_type, command.body, record
+        )
         try:
             plan = await self._planner.put(bucket, caller, snapshot, command.key, command.purpose, record, arriving)
             errand = ObjectErrand(

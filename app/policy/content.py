@@ -26,9 +26,9 @@ class ContentView:
     `columns`: by name, of CSV, TSV, Parquet, Arrow; nested columns by dotted path (`customer.email`, list items as
     `items[].sku`). `paths`: of JSON and NDJSON, `$.customer.email`, `$.items[*].sku`, `$.meta.*`, `$..email`; of those
     that name a field, the one that counts is first by `json_paths.specificity`. `default`: of every field that neither
-    names; `column_default` and `path_default` are what counts. `text`: of running text as a whole (format text); Redact,
-    or Null and Hide where none may come. `scanned`: text that comes raw by `default` alone, named by no path, still has
-    what detectors find in it replaced.
+    names; `column_default` and `path_default` are what counts. `text`: of running text as a whole (format text);
+    Redact, or Null and Hide where none may come. `scanned`: text that comes raw by `default` alone, named by no path,
+    still has what detectors find in it replaced.
 
     `found`: of what detectors find in running text, by the label of the entity; a label that is missing comes as
     `default_found`.

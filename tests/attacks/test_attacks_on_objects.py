@@ -182,7 +182,8 @@ async def test_a_field_that_is_masked_in_one_form_does_not_come_in_another(site:
     site.current = policy(RULES, MIXED)
     contents = {
         "a.csv": b"id,name\n1,Adalbert\n", "a.json": b'{"id": 1, "name": "Adalbert"}',
-        "a.tsv": b"id\tname\n1\tAdalbert\n", "a.ndjson": b'{"id": 1, "name": "Adalbert"}\n', "a.txt": b"id,name\n1,Adalbert\n",
+        "a.tsv": b"id\tname\n1\tAdalbert\n", "a.ndjson": b'{"id": 1, "name": "Adalbert"}\n',
+        "a.txt": b"id,name\n1,Adalbert\n",
     }  # fmt: skip
     shown = {}
     for name, content in contents.items():
@@ -194,6 +195,30 @@ async def test_a_field_that_is_masked_in_one_form_does_not_come_in_another(site:
             content.decode().replace(" ", "").strip()
         )
     assert shown == {"a.csv": 200, "a.json": 200, "a.tsv": 200, "a.ndjson": 200, "a.txt": 403}
+
+
+FREE = """\
+objects:
+  out/**: {default: allow, found: {"*": allow}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"), [("deny, 'pii' in labels", "access_denied"), ("approve, 'pii.email' in labels", None)]
+)
+async def test_a_rule_on_labels_counts_where_everything_found_may_go_in(
+    site: BucketSite, rule: str, code: str | None
+) -> None:
+    site.current = policy(RULES + f"p, user:ana, lake/out/**, put, {rule}\n", FREE)
+    assert (await site.put("ana", "out/a.txt", b"nothing in it", "text/plain")).status == 200
+    told = await site.put("ana", "out/b.txt", b"ann@example.org", "text/plain")
+    assert (told.status, told.code) == ((403, code) if code else (202, None))
+    assert site.files.content("out/b.txt") is None
+    assert (await site.put("ana", "out/c.bin", b"ann@example.org")).status in (202, 403)
+    site.current = policy(RULES, FREE)
+    jobs = len(site.renderer.jobs)
+    assert (await site.put("ana", "out/b.txt", b"ann@example.org", "text/plain")).status == 200
+    assert len(site.renderer.jobs) == jobs
 
 
 async def test_a_put_that_is_sent_again_with_its_key_is_answered_as_before(site: BucketSite) -> None:
