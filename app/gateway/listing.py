@@ -19,7 +19,7 @@ from app.gateway.record import Record
 from app.objects.formats import format_of
 from app.objects.keys import ObjectKey, stored_key
 from app.policy.caller import Caller
-from app.policy.content import ContentView
+from app.policy.content import ContentView, spoken
 from app.policy.decision import Action, Allow, Deny
 from app.policy.resources import object_resource
 from app.policy.snapshot import PolicySnapshot
@@ -147,8 +147,9 @@ class Listing:
         info: ObjectInfo,
         context: dict[str, Any],
     ) -> dict[str, Any]:
-        decision = snapshot.decide(caller, object_resource(bucket.name, key), Action.FETCH, context)
         view = snapshot.content_view(caller, bucket.name, key, context, ())
+        known = context | {"labels": spoken(view.labels)}
+        decision = snapshot.decide(caller, object_resource(bucket.name, key), Action.FETCH, known)
         tells = view.raw and isinstance(decision, Allow)
         return {
             "key": key,

@@ -83,6 +83,7 @@ class ObjectPlanner:
         info = await self.look(bucket, key)
         context = self.context(caller, key, purpose) | _of_info(info)
         view = snapshot.content_view(caller, bucket.name, key, context, unmask, granted=True)
+        context |= {"labels": spoken(view.labels)}
         refusal = None
         if view.refused_labels:
             refusal = f"You may not see {', '.join(view.refused_labels)} unmasked: leave it out of `unmask`."

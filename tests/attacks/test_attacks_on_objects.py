@@ -221,6 +221,18 @@ async def test_a_rule_on_labels_counts_where_everything_found_may_go_in(
     assert len(site.renderer.jobs) == jobs
 
 
+async def test_a_rule_on_labels_knows_those_that_the_data_file_names_in_what_is_fetched(site: BucketSite) -> None:
+    site.files.file("people/plain.csv", b"id\n1\n")
+    data = (
+        "objects: {people/one.csv: {columns: {id: allow, email: pii.email}}, people/plain.csv: {columns: {id: allow}}}"
+    )
+    site.current = policy(RULES + "p, user:ana, lake/people/**, fetch, deny, 'pii' in labels\n", data)
+    assert (await site.fetch("ana", "people/one.csv")).code == "access_denied"
+    assert (await site.fetch("ana", "people/plain.csv")).status == 200
+    listed = (await site.list("ana", "people/")).body["objects"]
+    assert [each["comes"] for each in listed] == ["closed", "masked"]
+
+
 async def test_a_put_that_is_sent_again_with_its_key_is_answered_as_before(site: BucketSite) -> None:
     first = await site.put("ana", "out/a.csv", b"id\n1\n", if_absent=True, idempotency_key="k")
     again = await site.put("ana", "out/a.csv", b"id\n1\n", if_absent=True, idempotency_key="k")
