@@ -62,6 +62,9 @@ async def look_at_objects(bucket: Bucket, document: ObjectsDocument, find: Find,
         fixed = ""
         if group.entry is not None and group.entry.content == "raw":
             fixed = "its content comes raw"
+        elif new and any(section.name == group.glob for section in look.sections):
+            fixed = "its objects have several formats"
+            look.notes.append(f"{group.glob}: {fixed}: write an entry for each ending yourself")
         elif new and (other := _crossing(group.glob, document, look)) is not None:
             fixed = f"its glob crosses {other}"
             look.notes.append(f"{group.glob}: crosses {other}, and neither is the narrower: write an entry yourself")

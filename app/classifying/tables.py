@@ -32,7 +32,8 @@ async def look_at_tables(connection: Connection, data: ConnectionData, find: Fin
             closed += 1
             continue
         name = table_path(key)
-        values = await _sample(connection, table, sampling, look)
+        sample = await _sample(connection, table, sampling, look)
+        values = sample or {}
         looked = tuple(
             Looked(
                 name=column.name,
@@ -43,6 +44,8 @@ async def look_at_tables(connection: Connection, data: ConnectionData, find: Fin
             for column in table.columns
         )
         look.sections.append(Section(name=name, looked=looked))
+        if sample is None and any(one.word in (None, "allow") for one in looked):
+            look.unread.append(name)
     if closed:
         look.notes.append(
             f"{closed} views, partitions and other relations were left out: nobody sees them until the data file "
@@ -65,8 +68,8 @@ def _word(columns: Columns, table: Table, column: Column) -> str | None:
     return "allow" if state.raw else state.label or "mask"
 
 
-async def _sample(connection: Connection, table: Table, sampling: Sampling, look: Look) -> dict[str, list[str]]:
-    """By column; columns with a value that is too large are left out, and a table that cannot be read is noted."""
+async def _sample(connection: Connection, table: Table, sampling: Sampling, look: Look) -> dict[str, list[str]] | None:
+    """By column; one with a value that is too large is left out. None: the table cannot be read. Both are noted."""
     name = table_path(table.key)
     columns = list(table.columns)
     limits = Limits(
@@ -88,8 +91,7 @@ async def _sample(connection: Connection, table: Table, sampling: Sampling, look
                 )
                 continue
             look.notes.append(f"{name}: cannot be read ({error.failure.value}), judged by names alone")
-            look.unread.append(name)
-            return {}
+            return None
         return {
             column.name: [text for row in kept.rows for text in _texts(row[at])] for at, column in enumerate(columns)
         }

@@ -25,6 +25,7 @@ MOST_PLACES = 1_000
 MOST_CHARACTERS = 4 << 20
 VALUE_CHARACTERS = 2_000
 MOST_EXPANDED_BYTES = 64 << 20
+_PIECE_BYTES = 1 << 12
 ITEM = 0
 """Stands in a place for every item of a list; names stand for themselves."""
 _LIMITS = RenderLimits(max_input_bytes=MOST_EXPANDED_BYTES, max_expanded_bytes=MOST_EXPANDED_BYTES)
@@ -125,14 +126,14 @@ def _type_of(value: Any) -> str:
 
 
 class _Cut:
-    """Ends where the beginning of compressed content ends, instead of raising that it does."""
+    """Ends where the beginning of compressed content ends, instead of raising that it does; the last piece is lost."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def read(self, size: int, /) -> bytes:
         try:
-            return self._source.read(size)
+            return self._source.read(min(size, _PIECE_BYTES))
         except ContentRefused as refused:
             if refused.code is ContentFault.TRUNCATED:
                 return b""
@@ -146,14 +147,20 @@ def _csv(job: SampleJob, source: Source, taken: _Taken) -> None:
     width = MOST_PLACES
     rows = 0
     for block in Grammar(delimiter).blocks(io.BytesIO(text), _LIMITS.max_record_bytes):
-        for cells in csv.reader(io.StringIO(block.data.decode("utf-8"), newline=""), delimiter=delimiter):
+        for cells in _records(block.data, delimiter):
             if rows >= wanted:
                 return
-            if cells:
-                width = width if rows else min(len(cells), width)
-                for at, cell in enumerate(cells[:width]):
-                    taken.add((at,), "", cell, empty=not rows)
-                rows += 1
+            width = width if rows else min(len(cells), width)
+            for at, cell in enumerate(cells[:width]):
+                taken.add((at,), "", cell, empty=not rows)
+            rows += 1
+
+
+def _records(data: bytes, delimiter: str) -> Iterator[list[str]]:
+    try:
+        yield from filter(None, csv.reader(io.StringIO(data.decode("utf-8"), newline=""), delimiter=delimiter))
+    except csv.Error as broken:
+        raise ContentRefused(ContentFault.TOO_LARGE, "A cell is too long. Store it as a file of its own.") from broken
 
 
 def _lines(job: SampleJob, source: Source, taken: _Taken) -> None:
@@ -187,13 +194,22 @@ def _columnar(job: SampleJob, data: bytes, taken: _Taken) -> None:
     for batch in batches_of(io.BytesIO(content), plan, schemas.append):
         for name, column in zip(batch.schema.names, batch.slice(0, job.rows).columns, strict=True):
             kind = _arrow_type(column.type)
-            for value in column.to_pylist():
+            for value in _values(column):
                 if pa.types.is_map(column.type):
                     value = {"key": [key for key, _ in value or ()], "value": [inner for _, inner in value or ()]}
                 taken.walk((name,), value, kind)
         return
     for one in schemas[0]:
         taken.add((one.name,), _arrow_type(one.type) or "text", None)
+
+
+def _values(column: Any) -> list[Any]:
+    """None of a column with values that Python has no type for, such as dates after the year 9999: its name counts."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        return []
+    return values
 
 
 def _arrow_type(kind: Any) -> str | None:

@@ -33,7 +33,9 @@ def edited(text: str, document: Document, proposal: Proposal) -> str:
         return candidate
     if wanted == document.value:
         return text
-    return REWRITTEN + yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=120)
+    rewritten = REWRITTEN + yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=120)
+    # The library leaves some line breaks of Unicode unescaped, and reads them as blanks.
+    return rewritten if _value(rewritten) == wanted else REWRITTEN + yaml.safe_dump(wanted, sort_keys=False)
 
 
 def remark(looked: Looked) -> str:
@@ -216,7 +218,7 @@ def _field(looked: Looked, label: str | None, comment: str) -> str:
 def _key(name: str, plain: re.Pattern[str] = _PLAIN) -> str:
     if plain.fullmatch(name):
         return name
-    quoted: str = yaml.safe_dump(name, default_style='"', allow_unicode=True, width=10_000)
+    quoted: str = yaml.safe_dump(name, default_style='"', allow_unicode=name.isprintable(), width=10_000)
     return quoted.rstrip("\n")
 
 
