@@ -11,7 +11,7 @@ from ijson.backends import yajl2_c
 from app.objects.encoding import without_mark
 from app.objects.json_masking import masked
 from app.objects.json_places import JsonPlaces, Place
-from app.objects.json_text import parsed, too_deep, written
+from app.objects.json_text import document_written, number_text, parsed, too_deep
 from app.objects.plan import RenderLimits
 from app.objects.refusal import ContentFault, ContentRefused
 from app.objects.sink import Sink
@@ -31,8 +31,7 @@ def render_json(
         taken += chunk
     data = without_mark(bytes(taken))
     if len(taken) <= small_bytes:
-        document = masked(parsed(data, limits.max_depth, None), places.root)
-        sink.write(written(document, orjson.OPT_APPEND_NEWLINE))
+        sink.write(document_written(masked(parsed(data, limits.max_depth, None), places.root)))
     else:
         _Events(sink, limits.max_depth).render(Replayed(data, source), places.root)
 
@@ -66,7 +65,7 @@ class _Events:
                 self._event(event, value, root)
                 if len(self._parts) >= _FLUSH_PARTS:
                     self._flush()
-        except (ijson.JSONError, ValueError) as broken:
+        except (ijson.JSONError, ValueError, ArithmeticError) as broken:
             if isinstance(broken, ijson.IncompleteJSONError) and "premature EOF" in str(broken):
                 raise ContentRefused(
                     ContentFault.TRUNCATED, "The JSON document ends too early. Store the whole object again."
@@ -151,7 +150,7 @@ class _Events:
 
 def _as_text(value: Any) -> bytes:
     if isinstance(value, Decimal) or type(value) is int:
-        return str(value).encode()
+        return number_text(value).encode()
     return orjson.dumps(value)
 
 

@@ -6,6 +6,7 @@ way (`1.10`, `1e5`, twenty digits) are found by a pattern in linear time and go 
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -98,6 +99,17 @@ def written(document: Any, options: int | None = None) -> bytes:
     return orjson.dumps(document, _as_it_stood, options)
 
 
+def document_written(document: Any) -> bytes:
+    """One whole document, with a newline behind it. Its size must not show, so numbers have the form that they also
+    have where a document is too large to be held."""
+    return orjson.dumps(document, _in_one_form, orjson.OPT_APPEND_NEWLINE)
+
+
+def number_text(value: int | Decimal) -> str:
+    """The form of a number that does not depend on how it was written: `1e5`, `1.10`, `0`."""
+    return str(value).replace("E+", "e").replace("E", "e")
+
+
 def refused(data: bytes, max_depth: int, place: str | None) -> ContentRefused:
     """What is wrong with a text that no parser took."""
     if depth_of(data) > max_depth:
@@ -138,6 +150,19 @@ def _as_it_stood(value: Any) -> orjson.Fragment:
     if isinstance(value, Number):
         return orjson.Fragment(value.token)
     raise TypeError
+
+
+def _in_one_form(value: Any) -> orjson.Fragment:
+    if not isinstance(value, Number):
+        raise TypeError
+    written_so = value.token
+    if written_so.lstrip("-").isdigit():
+        return orjson.Fragment("0" if written_so == "-0" else written_so)
+    try:
+        return orjson.Fragment(number_text(Decimal(written_so)))
+    except ArithmeticError:
+        # An exponent beyond what can be computed with; a document that is too large to be held is refused for it.
+        return orjson.Fragment(written_so)
 
 
 def _integer(digits: str) -> int | Number:

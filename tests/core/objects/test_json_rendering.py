@@ -111,8 +111,26 @@ def test_a_large_document_shows_what_a_small_one_shows(document: str, view: Cont
             RenderLimits(),
             small_bytes,
         )
-        outs.append(exact(out.getvalue()))
+        outs.append(out.getvalue())
     assert outs[0] == outs[1]
+
+
+@pytest.mark.parametrize(
+    "number", ["1e5", "-0", "0.1e1", "1E400", "0.0000001", "-0.0", "1.10", "12345678901234567890.50"]
+)
+def test_numbers_do_not_show_whether_something_hidden_made_a_document_large(number: str) -> None:
+    outs = []
+    for hidden in (1, 9 << 20):
+        content = json.dumps({"id": "?", "hidden": "x" * hidden}).replace('"?"', number)
+        outs.append(shown("json", content.encode(), ContentView(paths={"$.id": RAW})))
+    assert outs[0] == outs[1]
+    assert exact(outs[0]) == {"id": Decimal(number), "hidden": None}
+
+
+@pytest.mark.parametrize("number", ["1e9999999999999999999", "-1e-9999999999999999999"])
+def test_a_number_beyond_computing_in_a_large_document_is_refused(number: str) -> None:
+    content = json.dumps({"id": "?", "hidden": "x" * (9 << 20)}).replace('"?"', number)
+    assert refusal("json", content.encode(), VIEW).code is ContentFault.UNDECODABLE
 
 
 @pytest.mark.parametrize("mask", [mask for mask in MASKS if not isinstance(mask, Redact)], ids=repr)
