@@ -157,6 +157,12 @@ def test_a_data_file_that_is_broken_is_a_sentence(tmp_path: Path) -> None:
     assert "data/it.yaml:1:" in result.stderr
 
 
+def test_two_outputs_at_once_are_refused(tmp_path: Path) -> None:
+    result = people(tmp_path).run("--diff", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--diff and --json are two outputs: give one of them" in result.stderr
+
+
 def test_a_database_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     made = site(tmp_path, f"{{kind: sqlite, path: {tmp_path / 'none.db'}}}")
     result = made.run()
