@@ -1,8 +1,9 @@
 """Text as the patterns read it: one byte a character, so that a place in the bytes is a place in the text.
 
 Digits of every script, full-width letters and signs, exotic spaces and dashes become their ASCII forms, Latin letters
-lose their accents, and characters that nobody sees (zero width, soft hyphen, variation selectors) are taken out: a
-number written with them is the number. What has no ASCII form becomes LETTER or OTHER.
+lose their accents, and characters that nobody sees (control characters, zero width, soft hyphen, variation selectors)
+are taken out: a number written with them is the number, and so is one in UTF-16 that was read as UTF-8. What has no
+ASCII form becomes LETTER or OTHER.
 """
 
 import re
@@ -18,6 +19,7 @@ _GONE = 0xAD
 _UNDECOMPOSED = dict(zip(map(ord, "łŁøØđĐßæÆœŒıþÞð"), map(ord, "lLoOdDsaAoOitTd"), strict=True))
 _SELECTORS = range(0xFE00, 0xFE10)
 _JOINER = 0x034F
+_UNSEEN = frozenset({*range(0x09), *range(0x0E, 0x1C), 0x1F, 0x7F})
 _LINE_ENDS = frozenset({0x0B, 0x0C, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029})
 
 
@@ -25,6 +27,8 @@ def _folded(code: int) -> int:
     """The byte that stands for a character."""
     if code in _LINE_ENDS:
         return 0x0A
+    if code in _UNSEEN:
+        return _GONE
     if code < 0x80:
         return code
     if code in _UNDECOMPOSED:

@@ -18,8 +18,9 @@ LENGTHS = {
 }  # fmt: skip
 """Country to characters, from the IBAN registry of SWIFT."""
 
-_BEGINNINGS = pattern(rb"\b[A-Za-z]{2}[0-9]{2}[ .\-]?[A-Za-z0-9]{2}")
+_BEGINNINGS = pattern(rb"(?:\b|_)[A-Za-z]{2}[0-9]{2}[ .\-]?[A-Za-z0-9]{2}")
 _SEPARATORS = b" -."
+_UNDERSCORE = 0x5F
 _FEWEST_DIGITS = 2
 _WIDEST = 34 * 2
 
@@ -30,7 +31,7 @@ def ibans(page: Page) -> Iterator[Candidate]:
     if page.digits < _FEWEST_DIGITS:
         return
     for match in _BEGINNINGS.finditer(data):
-        start = match.start()
+        start = match.start() + (data[match.start()] == _UNDERSCORE)
         length = LENGTHS.get(data[start : start + 2].decode("ascii").upper())
         if length is None:
             continue
@@ -47,7 +48,9 @@ def _end_of(data: bytes, start: int, length: int) -> int:
         if byte.isalnum():
             count, tight = count + 1, True
             if count == length:
-                return at + 1 if not data[at + 1 : at + 2].isalnum() else 0
+                behind = data[at + 1 : at + 2]
+                # Letters may stand against its last digit, as in `…3000BIC`.
+                return 0 if behind.isdigit() or (behind.isalpha() and not byte.isdigit()) else at + 1
         elif tight and byte in (b" ", b"-", b"."):
             tight = False
         else:

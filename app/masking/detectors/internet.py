@@ -89,11 +89,13 @@ _NETWORK = Words.of(
     "ip ips ipv4 ipv6 addr address host hosts server from client peer remote src dst login ping ssh dns gateway "
     "adresse direccion indirizzo ip_adres x_forwarded_for forwarded listen"
 )
+_PRODUCT = pattern(rb"[A-Za-z]/")
+"""In front of the version of a program, as RFC 9110 has it in User-Agent: `Chrome/119.0.0.0`."""
 _WORD_BYTES = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_:")
 
 
 def ips(page: Page) -> Iterator[Candidate]:
-    """Addresses that can tell one machine from others: not loopback, unspecified, or a netmask."""
+    """Addresses that can tell one machine from others: not loopback, unspecified, a netmask or a network."""
     data = page.data
     for match in _IPV4.finditer(data) if data.count(b".") >= 3 else ():
         start, end = match.span()
@@ -119,6 +121,8 @@ def _ipv4_score(page: Page, start: int, end: int) -> float:
     except AddressValueError:
         return 0.0
     if address.is_loopback or address.is_unspecified or address.packed[0] == 255:
+        return 0.0
+    if not any(address.packed[1:]) or (not address.packed[3] and _PRODUCT.fullmatch(data[max(0, start - 2) : start])):
         return 0.0
     if _NETWORK.near(page, start, end, 24, 0):
         return 0.95

@@ -93,11 +93,13 @@ class Words:
     def _in_field(self, page: Page) -> bool:
         return bool(page.field) and self.latin.search(page.field) is not None
 
-    def near(self, page: Page, start: int, end: int, before: int = _BEFORE, after: int = _AFTER) -> bool:
+    def near(
+        self, page: Page, start: int, end: int, before: int = _BEFORE, after: int = _AFTER, *, in_field: bool = True
+    ) -> bool:
         """Whether such a word begins that close to a span, or is in the field's name."""
         places = self._places(page)
         at = bisect_left(places, start - before)
-        return (at < len(places) and places[at] < end + after) or self._in_field(page)
+        return (at < len(places) and places[at] < end + after) or (in_field and self._in_field(page))
 
 
 def _occurrences(text: str, word: str) -> Iterator[int]:

@@ -1,5 +1,6 @@
 """Telephone numbers: what phonenumbers calls valid; for national forms a region, how it is set, a word near by."""
 
+from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
@@ -13,13 +14,17 @@ DEFAULT_REGIONS = ("US", "CA", "GB", "DE", "FR", "NL", "BE", "ES", "IT", "CH", "
 
 _WORDS = Words.of(
     "phone phones telephone telefon telefono telefone telefonnummer telephonenumber tel tele mobile mobil mobiltelefon "
-    "mobiel movil celular cell cellphone call calls called calling ring dial sms text whatsapp fax handy handynummer "
+    "mobiel movil celular cell cellphone mob call_me calling_me text_me ring_me sms whatsapp fax handy handynummer "
     "rufnummer anrufen ruf portable appelez joindre llamar llame ligar ligue chiama cellulare bel bellen gsm "
     "telefoonnummer ring_mig telefonnr tlf puhelin puhelinnumero komorka zadzwon msisdn contact_number hotline "
     "helpline phonenumber phone_number reach_me "
     "телефон тел моб звоните 电话 手机 電話 携帯 전화 휴대폰 هاتف جوال फ़ोन मोबाइल τηλέφωνο טלפון"
 )
+_OTHER_WORDS = Words.of("call calls called calling ring dial text")
+"""What one does with telephones, and with functions, loops and files as well."""
 _NEAR = 40
+_BEHIND_BRACKETS = frozenset({(2, 4, 4), (2, 5, 4)})
+"""How Brazil writes numbers at home: `(11) 91234-5678`, without the prefix that is dialled."""
 MIN_DIGITS, MAX_DIGITS = 7, 15
 _KINDS = (
     "fixed_line",
@@ -93,12 +98,24 @@ def valid_at_home(digits: str, regions: tuple[str, ...]) -> bool:
     return _national(regions).fullmatch(digits.encode()) is not None
 
 
-def phone_word(page: Page, start: int) -> bool:
-    """Whether a word near by says that the number which begins at `start` is a telephone's."""
-    return _WORDS.near(page, start, start, _NEAR, _NEAR)
+class Support(IntEnum):
+    """What words near by say of a number."""
+
+    NONE = 0
+    FAIR = 1
+    """They are of telephones as well as of other things."""
+    GOOD = 2
 
 
-def international(digits: str, supported: bool, *, plus: bool) -> float:
+def phone_words(page: Page, start: int) -> Support:
+    """What stands near the number that begins at `start`. A field called `text` says nothing of what is in it."""
+    if _WORDS.near(page, start, start, _NEAR, _NEAR):
+        return Support.GOOD
+    beside = _OTHER_WORDS.near(page, start, start, _NEAR, _NEAR, in_field=False)
+    return Support.FAIR if beside else Support.NONE
+
+
+def international(digits: str, support: Support, *, plus: bool) -> float:
     """The score of digits behind a plus sign, `00` or `011`, the prefix not among them.
 
     A number that its country gave to nobody is kept for films, or mistyped: a long one is found all the same.
@@ -106,26 +123,32 @@ def international(digits: str, supported: bool, *, plus: bool) -> float:
     if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
         return 0.0
     if valid_abroad(digits):
-        return 0.95 if plus else 0.75 + 0.15 * supported
+        return 0.95 if plus else 0.75 + 0.15 * bool(support)
     if not plus and digits[0] == "0":
         return 0.0
-    return 0.6 if supported or len(digits) >= (10 if plus else 12) else 0.3
+    return 0.6 if support or len(digits) >= (10 if plus else 12) else 0.3
 
 
-def national(digits: str, groups: tuple[int, ...], supported: bool, regions: tuple[str, ...]) -> float:
+def national(
+    digits: str, groups: tuple[int, ...], support: Support, regions: tuple[str, ...], *, bracketed: bool = False
+) -> float:
     """The score of digits without a country code.
 
     Alone, a number must be valid in a region and be set like one: groups, and a trunk prefix or the North American
-    3-3-4. With a word near by any valid number will do, and a plausible one gets the benefit of the doubt.
+    3-3-4. With a word near by any valid number will do, and a plausible one gets the benefit of the doubt; digits that
+    stand together do so where the word is of telephones alone.
     """
     if not MIN_DIGITS <= len(digits) <= 13 or len(groups) > 6 or (len(groups) > 3 and max(groups) < 2):
         return 0.0
+    if bracketed and groups in _BEHIND_BRACKETS and "BR" in regions and valid_abroad("55" + digits):
+        return 0.75 + 0.15 * bool(support)
     set_like_one = len(groups) > 1 and (digits[0] == "0" or groups[-3:] == (3, 3, 4)) and min(groups[1:]) > 1
-    if not (set_like_one or supported):
+    if not (set_like_one or support):
         return 0.0
     if valid_at_home(digits, regions):
-        return 0.65 + 0.1 * set_like_one + 0.15 * supported
-    return 0.55 if supported and (len(groups) > 1 or len(digits) > 7) else 0.0
+        return 0.65 + 0.1 * set_like_one + 0.15 * bool(support)
+    plausible = len(groups) > 1 or (len(digits) > 7 and support is Support.GOOD)
+    return 0.55 if support and plausible else 0.0
 
 
 def prefix_of(data: bytes, start: int) -> tuple[int, int] | None:

@@ -146,6 +146,12 @@ def test_lone_surrogates_and_nul_are_text_like_any_other() -> None:
         ("4111‑1111–1111—1111", "4111‑1111–1111—1111"),
         ("41\u00ad111111111111\u00ad11", "41\u00ad111111111111\u00ad11"),
         ("𝟒𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏", "𝟒𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏"),
+        ("4\x001\x001\x001\x00" + "1\x00" * 11 + "1\x00", "4\x001\x001\x001\x00" + "1\x00" * 11 + "1"),
+        ("1,4111111111111111,2024", "4111111111111111"),
+        ("[7,4111111111111111]", "4111111111111111"),
+        ("4111 1111 1111 1111/12/26", "4111 1111 1111 1111"),
+        ("4111111111111111-12", "4111111111111111"),
+        ("visa4111-1111-1111-1111x", "4111-1111-1111-1111"),
     ],
 )
 def test_a_card_in_disguise_is_a_card(text: str, value: str) -> None:
@@ -184,10 +190,37 @@ def test_an_address_in_disguise_is_an_address(written: str) -> None:
         "passwords are required; the key is under the mat; tokens: 12",
         "127.0.0.1 0.0.0.0 255.255.255.0 ::1 std::vector dead::beef",
         "SSN 000-12-3456, 666-12-3456",
+        "Mozilla/5.0 Chrome/119.0.0.0 Safari/537.36 YaBrowser/24.1.0.0, 10.0.0.0/8",
+        "2.718281828459045 4.1111111111111111 4,11111111 1,234,567 890 EUR",
+        "4111-1111-1111-1111-22",
+        "function called 10000000 times; the text has 12345678 characters; dial_timeout_ns=10000000000",
+        "call about order 4500123456",
     ],
 )
 def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
     assert entities(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a\0d\0a\0@\0e\0x\0a\0m\0p\0l\0e\0.\0c\0o\0m\0", "email"),
+        ("10023,219-09-9999,Ada", "national_id"),
+        ("id,phone\n1,4155552671", "phone"),
+        ("(11) 91234-5678", "phone"),
+        ("mob. 912 34 567", "phone"),
+        ("acct_NL91ABNA0417164300", "iban"),
+        ("IBAN DE89370400440532013000BIC COBADEFFXXX", "iban"),
+    ],
+)
+def test_what_stands_in_tables_and_against_other_text_is_found(text: str, found: str) -> None:
+    assert [one.entity for one in DEFAULT.find(text)] == [found]
+
+
+def test_a_field_called_text_makes_no_telephone_of_a_number() -> None:
+    assert DEFAULT.find("Order 4500123456 shipped", "text") == []
+    assert DEFAULT.find("10485760", "text_bytes") == []
+    assert [one.entity for one in DEFAULT.find("12345678", "phone")] == ["phone"]
 
 
 def test_digits_without_a_check_of_their_own_need_a_word_or_a_fitting_field() -> None:

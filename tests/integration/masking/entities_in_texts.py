@@ -124,7 +124,11 @@ def disguised(draw: st.DrawFn, entities: st.SearchStrategy[str] = ENTITIES) -> s
             return entity.translate(_DASHED)
         case 4:
             at = draw(st.integers(0, len(entity)))
-            return entity[:at] + draw(st.sampled_from(["\u200b", "\xad", "\ufe0f", "\u2060", "\u034f"])) + entity[at:]
+            return (
+                entity[:at]
+                + draw(st.sampled_from(["\u200b", "\xad", "\ufe0f", "\u2060", "\u034f", "\x01", "\x1f", "\x7f"]))
+                + entity[at:]
+            )
         case 5:
             at = draw(st.integers(0, len(entity)))
             return entity[:at] + entity[at : at + 2].translate(_WIDE) + entity[at + 2 :]
