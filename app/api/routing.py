@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from app.api.endpoint import Endpoint
 from app.gateway.errors import MethodNotAllowed, NotFound, Refused
@@ -47,7 +48,11 @@ class Routes:
             sent = raw.decode("latin-1").split("/")[1:]
             for template, methods in self._tails:
                 fixed = len(template) - 1
-                path_args = _bound(template, [*parts[:fixed], "/".join(sent[fixed:])])
+                head = parts[:fixed]
+                if [unquote(part) for part in sent[:fixed]] != head:
+                    # A slash within a name before the tail: decoded and as it was sent, the path has other parts.
+                    continue
+                path_args = _bound(template, [*head, "/".join(sent[fixed:])])
                 if path_args is not None:
                     return _method_of(methods, method, path_args)
         return None, {}, nowhere()
