@@ -66,6 +66,7 @@ class Receive:
             covers=sight.covers,
             eyes=self._topics.eyes,
             cloud_events=rules.cloud_events,
+            headers=rules.headers or (),
         )
         messages = await self._received(at, command)
         release = partial(self._release, at, messages, record.trace_id)

@@ -4,7 +4,7 @@ A message that cannot be masked is withheld, not refused: it says why, shows not
 was broken on purpose blocks none of the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -58,13 +58,15 @@ class Shown:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """One caller's view of one topic. `place`: the root of the topic's paths; of an event they name fields of its data.
-    `cloud_events`: payloads of the topic are events whatever they call themselves."""
+    `cloud_events`: payloads of the topic are events whatever they call themselves. `headers`: those that the data file
+    names; where unknown fields are masked, no other comes, and no key."""
 
     view: ContentView
     place: Place
     covers: Covers
     eyes: Eyes
     cloud_events: bool = False
+    headers: Collection[str] = ()
 
     def show(self, body: bytes, content_type: str | None, headers: Mapping[str, str], key: str | None) -> Shown:
         kind = _essence(content_type)
@@ -83,7 +85,7 @@ class Window:
                 ),
                 event=None if event is None else glass.event(event),
                 headers=glass.headers(headers),
-                key=None if key is None else glass.text(key, "key"),
+                key=glass.key(key),
                 labels=frozenset(glass.labels),
             )
         except CannotShow as cannot:
@@ -200,7 +202,15 @@ class _Glass:
         return covered(text, [each for each in seen if not covers.shows(each)], covers.text)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {self.name(name): self.text(value, name) for name, value in headers.items()}
+        known = {name: value for name, value in headers.items() if self._unmasked or name in self.window.headers}
+        return {self.name(name): self.text(value, name) for name, value in known.items()}
+
+    def key(self, key: str | None) -> str | None:
+        return self.text(key, "key") if key is not None and self._unmasked else None
+
+    @property
+    def _unmasked(self) -> bool:
+        return self.window.view.default.mask is None
 
     def event(self, event: Event) -> Event:
         """Attributes come through, but for what is seen in them. Extensions are the sender's own: fields like any other

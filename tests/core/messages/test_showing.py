@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -178,6 +179,14 @@ def test_headers_key_and_id_come_without_what_detectors_find() -> None:
     assert (found.headers, found.key) == ({"x-from": "***@example.com"}, "***@example.com")
     assert seen.name("ana@example.com-1") == "***@example.com-1"
     assert found.labels == {"pii.email"}
+
+
+def test_where_unknown_fields_are_masked_so_are_the_key_and_headers_that_nobody_named() -> None:
+    headers = {"x-user": "Ada Lovelace", "trace-id": "b7", "reply-to": "ana@example.com"}
+    for default in (NOTHING_KNOWN, FieldView(mask=Hide())):
+        seen = replace(window(default=default), headers=("trace-id", "reply-to"))
+        found = shown(seen, {}, headers=headers, key="ada-lovelace")
+        assert (found.headers, found.key) == ({"trace-id": "b7", "reply-to": "***@example.com"}, None)
 
 
 def test_raw_topics_come_as_they_are() -> None:
