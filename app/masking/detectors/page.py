@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -58,6 +59,15 @@ def pattern(text: bytes) -> Any:
     return re2.compile(text, options)
 
 
+_CAMEL = pattern(rb"([a-z0-9])([A-Z])")
+
+
+@lru_cache(maxsize=1_024)
+def _in_words(name: bytes) -> bytes:
+    """`workPhone` as `work Phone`."""
+    return bytes(_CAMEL.sub(rb"\1 \2", name))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Words:
     """Words that support, or refute, what stands beside them; in any language, told once in plain spelling.
@@ -91,7 +101,7 @@ class Words:
         return found
 
     def _in_field(self, page: Page) -> bool:
-        return bool(page.field) and self.latin.search(page.field) is not None
+        return bool(page.field) and self.latin.search(_in_words(page.field)) is not None
 
     def near(
         self, page: Page, start: int, end: int, before: int = _BEFORE, after: int = _AFTER, *, in_field: bool = True

@@ -14,9 +14,9 @@ DEFAULT_REGIONS = ("US", "CA", "GB", "DE", "FR", "NL", "BE", "ES", "IT", "CH", "
 
 _WORDS = Words.of(
     "phone phones telephone telefon telefono telefone telefonnummer telephonenumber tel tele mobile mobil mobiltelefon "
-    "mobiel movil celular cell cellphone mob call_me calling_me text_me ring_me sms whatsapp fax handy handynummer "
-    "rufnummer anrufen ruf portable appelez joindre llamar llame ligar ligue chiama cellulare bel bellen gsm "
-    "telefoonnummer ring_mig telefonnr tlf puhelin puhelinnumero komorka zadzwon msisdn contact_number hotline "
+    "mobiel movil telemovel celular cell cellphone mob call_me calling_me text_me ring_me sms whatsapp fax handy "
+    "handynummer rufnummer anrufen ruf portable appelez joindre llamar llame ligar ligue chiama cellulare bel bellen "
+    "gsm telefoonnummer ring_mig telefonnr tlf puhelin puhelinnumero komorka zadzwon msisdn contact_number hotline "
     "helpline phonenumber phone_number reach_me "
     "телефон тел моб звоните 电话 手机 電話 携帯 전화 휴대폰 هاتف جوال फ़ोन मोबाइल τηλέφωνο טלפון"
 )

@@ -223,6 +223,19 @@ def test_a_field_called_text_makes_no_telephone_of_a_number() -> None:
     assert [one.entity for one in DEFAULT.find("12345678", "phone")] == ["phone"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("workPhone", "4155552671", "phone"),
+        ("customer.homeTel", "4155552671", "phone"),
+        ("customerSsn", "219099999", "national_id"),
+        ("userBSN", "111222333", "national_id"),
+    ],
+)
+def test_names_in_camel_case_are_words_too(name: str, value: str, found: str) -> None:
+    assert [one.entity for one in DEFAULT.find(value, name)] == [found]
+
+
 def test_digits_without_a_check_of_their_own_need_a_word_or_a_fitting_field() -> None:
     assert entities("111222333") == []
     assert entities("BSN 111222333") == [("national_id", "111222333")]
