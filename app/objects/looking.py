@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from app.masking.masks import Null
 from app.masking.redaction import Find
+from app.objects.arrow_leaves import leaves, metadata_texts, names, paths
 from app.objects.column_names import ColumnViews
 from app.objects.columnar import batches_of
 from app.objects.csv_records import Block, Grammar
@@ -98,16 +99,16 @@ def _csv(source: Source, plan: RenderPlan, seen: _Seen) -> None:
         start += chunk
     grammar = Grammar("\t" if plan.format.kind is FormatKind.TSV else plan.view.delimiter or ",")
     _text(_After(start, text), seen, grammar.delimiter)
-    names: Sequence[str] | None = plan.view.header
-    if names is None:
-        names, rest = grammar.split_first(Block(start, 1, quoted=True))
+    header: Sequence[str] | None = plan.view.header
+    if header is None:
+        header, rest = grammar.split_first(Block(start, 1, quoted=True))
         if len(start) > _HEADER_BYTES and not rest.data:
             raise ContentRefused(
                 ContentFault.TOO_LARGE,
                 f"The header is longer than {_HEADER_BYTES:,} bytes. Name columns shortly.",
                 "line 1",
             )
-    _columns(plan.view, names or (), seen)
+    _columns(plan.view, header or (), seen)
 
 
 class _After:
@@ -119,9 +120,9 @@ class _After:
         return self._start.read(size) or self._rest.read(size)
 
 
-def _columns(view: ContentView, names: Iterable[str], seen: _Seen) -> None:
+def _columns(view: ContentView, columns: Iterable[str], seen: _Seen) -> None:
     views = ColumnViews(view.columns)
-    for name in names:
+    for name in columns:
         found = views.of(name)
         if found is not None and found.label is not None:
             seen.labels.add(found.label)
@@ -171,25 +172,12 @@ def _texts_of(document: Any) -> Iterator[str]:
 
 
 def _columnar(raw: BinaryIO, plan: RenderPlan, seen: _Seen) -> None:
-    def names(schema: pa.Schema) -> None:
-        _columns(plan.view, _paths(schema), seen)
-        seen.texts(schema.names)
+    def named(schema: pa.Schema) -> None:
+        _columns(plan.view, paths(schema), seen)
+        seen.texts(names(schema))
+        seen.texts(metadata_texts(schema.metadata))
 
-    for batch in batches_of(raw, plan, names):
+    for batch in batches_of(raw, plan, named):
         for column in batch.columns:
-            seen.texts(_texts_of(_distinct(column)))
-
-
-def _distinct(column: pa.Array) -> list[Any]:
-    values: list[Any] = (column if pa.types.is_nested(column.type) else column.unique()).to_pylist()
-    return values
-
-
-def _paths(fields: Iterable[pa.Field], above: str = "") -> Iterator[str]:
-    for each in fields:
-        yield above + each.name
-        kind, here = each.type, above + each.name
-        while pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            kind, here = kind.value_type, here + "[]"
-        if pa.types.is_struct(kind):
-            yield from _paths([kind.field(at) for at in range(kind.num_fields)], here + ".")
+            for leaf in leaves(column):
+                seen.texts(_texts_of(leaf.to_pylist()))

@@ -3,12 +3,14 @@
 import io
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.objects.refusal import ContentFault, ContentRefused
 from app.objects.render import render
 from app.policy.content import ContentView
-from tests.core.objects.renderings import EMAIL, NAME, NOTE, RAW, plan, shown
+from tests.core.objects.renderings import EMAIL, NAME, NOTE, RAW, plan, rendered, shown
 
 VIEW = ContentView(columns={"name": NAME, "email": EMAIL}, default=RAW)
 
@@ -65,3 +67,93 @@ def test_a_look_takes_rows_with_stray_quotes_as_long_as_their_header_has_one_rea
 def test_a_column_whose_name_only_looks_the_same_is_masked_as_the_same(name: str) -> None:
     view = ContentView(columns={"email": NOTE}, default=RAW)
     assert b"ann@" not in shown("csv", f"id,{name}\n1,ann@example.org\n".encode(), view)
+
+
+ADDRESS = "ann@example.org"
+PANDAS = (
+    b'{"index_columns": [{"kind": "range", "name": null, "start": 0, "stop": 1000000, "step": 1}], "column_indexes": '
+    b'[{"name": null, "field_name": null, "pandas_type": "unicode", "numpy_type": "object", "metadata": {"encoding": '
+    b'"UTF-8"}}], "creator": {"library": "pyarrow", "version": "24.0.0"}, "pandas_version": "3.0.1"}'
+)
+
+
+def written(kind: str, table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(table, out)
+    else:
+        with pa.ipc.new_file(out, table.schema) as writer:
+            writer.write_table(table)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([ADDRESS.encode()]),
+        pa.array([ADDRESS.encode()], pa.binary(len(ADDRESS))),
+        pa.array([ADDRESS]).dictionary_encode(),
+        pa.array([[ADDRESS, ADDRESS]], pa.list_(pa.string(), 2)),
+        pa.array([[ADDRESS]], pa.list_view(pa.string())),
+        pa.array([[{"deep": [{"er": ADDRESS}]}]]),
+        pa.array([[(ADDRESS, 1)]], pa.map_(pa.string(), pa.int64())),
+        pa.array([[("a", ADDRESS)]], pa.map_(pa.string(), pa.string())),
+        pa.StructArray.from_arrays([pa.array(["x"]), pa.array([ADDRESS])], names=["a", "a"]),
+        pa.array([None], pa.struct([(ADDRESS, pa.int64())])),
+        pa.array([f'{{"a": "{ADDRESS}"}}'], pa.json_()),
+    ],
+    ids=lambda column: str(column.type)[:20],
+)
+def test_an_address_is_found_wherever_it_lies_in_a_column(kind: str, column: pa.Array) -> None:
+    assert labels(kind, written(kind, pa.table({"other": column}))) == ("pii.email",)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_an_address_is_found_in_what_a_schema_says(kind: str) -> None:
+    plain = pa.table({"other": [1]})
+    for metadata in ({"note": ADDRESS}, {ADDRESS: ""}):
+        assert labels(kind, written(kind, plain.replace_schema_metadata(metadata))) == ("pii.email",)
+    field = pa.field("other", pa.int64(), metadata={"note": ADDRESS})
+    assert labels(kind, written(kind, pa.table({"other": [1]}, schema=pa.schema([field])))) == ("pii.email",)
+    assert labels(kind, written(kind, plain.replace_schema_metadata({"pandas": PANDAS}))) == ()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([123_456_789], pa.timestamp("ns")),
+        pa.array([2**62], pa.timestamp("us")),
+        pa.array([1], pa.timestamp("us", "No/Where")),
+        pa.array([2**30], pa.int32()).cast(pa.date32()),
+        pa.array([2**62], pa.duration("s")),
+        pa.array([123], pa.time64("ns")),
+        pa.array([[123]], pa.list_(pa.timestamp("ns"))),
+        pa.array([b"0" * 16], pa.uuid()),
+        pa.nulls(1),
+    ],
+    ids=lambda column: str(column.type)[:20],
+)
+def test_types_that_python_has_no_values_for_are_looked_through_all_the_same(kind: str, column: pa.Array) -> None:
+    assert labels(kind, written(kind, pa.table({"at": column, "other": [ADDRESS]}))) == ("pii.email",)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize(
+    ("path", "column"),
+    [
+        ("c.email", pa.array([{"email": "q"}])),
+        ("c[].email", pa.array([[{"email": "q"}]])),
+        ("c[].email", pa.array([[{"email": "q"}]], pa.list_(pa.struct([("email", pa.string())]), 1))),
+        ("c.value.email", pa.array([[("k", {"email": "q"})]], pa.map_("string", pa.struct([("email", "string")])))),
+        ("c.key", pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))),
+        ("c[]", pa.array([["q"]])),
+    ],
+)  # fmt: skip
+def test_a_look_knows_nested_columns_by_the_paths_that_a_rendering_knows(
+    kind: str, path: str, column: pa.Array
+) -> None:
+    view = ContentView(columns={path: NAME}, default=RAW)
+    content = written(kind, pa.table({"c": column}))
+    assert labels(kind, content, view) == rendered(kind, content, view)[0].labels_masked == ("pii.name",)
