@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from hashlib import sha256
 from typing import IO, Any
 
 import orjson
@@ -97,7 +98,7 @@ class ObjectReads:
         info, view = _there(plan)
         if view.raw:
             return await self._raw(plan, command, record, info)
-        known = (plan.bucket.name, plan.key, info.etag, info.version or "", plan.policy_version, repr(view))
+        known = (plan.bucket.name, plan.key, info.etag, info.version or "", plan.policy_version, _digest(view))
         etag = self._rendered.get(known)
         if etag is not None and _has(command, etag):
             return _unchanged(etag)
@@ -171,9 +172,10 @@ class ObjectReads:
         )
         record.facts["object_etag"] = info.etag
         try:
+            # The turn first: a read that waits for one would hold a connection to the store, which the store ends.
             async with (
-                plan.bucket.connector.read(plan.key, etag=info.etag) as read,
                 self._renderer.job(render_plan(form, view, limits, self._mask_keys)) as job,
+                plan.bucket.connector.read(plan.key, etag=info.etag) as read,
             ):
                 async for chunk in read.chunks:
                     await job.write(chunk)
@@ -237,6 +239,11 @@ def _unchanged(etag: str) -> Answer:
 def _served_type(info: ObjectInfo) -> str:
     """What a store says may be nothing that a header can hold."""
     return info.content_type if info.content_type and is_media_type(info.content_type) else "application/octet-stream"
+
+
+def _digest(view: ContentView) -> str:
+    """What is remembered of thousands of views must not take their place."""
+    return sha256(repr(view).encode()).hexdigest()
 
 
 def _http_date(info: ObjectInfo) -> str:

@@ -1,5 +1,6 @@
 """Agents that want more of stored objects than policy shows them, through the whole gateway."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from app.objects.plan import RenderPlan
 from connectors.contract import ConnectorError, Failure, ObjectInfo, ObjectPage, ObjectRead
-from tests.gateway.object_site import CSV, Files, ObjectSite, policy
+from tests.gateway.object_site import CSV, Files, InlineRenderer, ObjectSite, policy
 
 RULES = """\
 p, client:cli, **, *, allow,
@@ -31,7 +33,7 @@ class Bucketlike(Files):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.types: dict[str, str] = {}
-        self.heads = 0
+        self.heads = self.reads = 0
 
     def _told(self, info: ObjectInfo) -> ObjectInfo:
         content = self.content(info.key) or b""
@@ -53,6 +55,7 @@ class Bucketlike(Files):
     async def read(
         self, key: str, *, first: int = 0, count: int | None = None, etag: str | None = None
     ) -> AsyncIterator[ObjectRead]:
+        self.reads += 1
         await self._require(key, etag)
         async with super().read(key, first=first, count=count) as read:
             yield replace(read, info=self._told(read.info))
@@ -231,6 +234,32 @@ async def test_a_rule_on_labels_knows_those_that_the_data_file_names_in_what_is_
     assert (await site.fetch("ana", "people/plain.csv")).status == 200
     listed = (await site.list("ana", "people/")).body["objects"]
     assert [each["comes"] for each in listed] == ["closed", "masked"]
+
+
+class BusyRenderer(InlineRenderer):
+    """Everybody waits for a turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+
+    @asynccontextmanager
+    async def job(self, plan: RenderPlan) -> AsyncIterator[Any]:
+        await self.free.wait()
+        async with super().job(plan) as job:
+            yield job
+
+
+async def test_who_waits_for_a_turn_to_be_masked_holds_no_read_of_the_store(site: BucketSite) -> None:
+    site.renderer = busy = BusyRenderer()
+    site.restart()
+    waiting = [asyncio.ensure_future(site.content("ana", "people/one.csv")) for _ in range(20)]
+    while site.files.heads < 20:
+        await asyncio.sleep(0.01)
+    assert site.files.reads == 0
+    busy.free.set()
+    assert {told.status for told in await asyncio.gather(*waiting)} == {200}
+    assert site.files.reads == 20
 
 
 async def test_a_put_that_is_sent_again_with_its_key_is_answered_as_before(site: BucketSite) -> None:
