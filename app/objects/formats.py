@@ -3,6 +3,7 @@
 What is not known cannot be masked, so a wrong guess must not happen: nothing is concluded from the bytes.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,9 +43,15 @@ class ContentFormat:
     @property
     def seekable(self) -> bool:
         """The rendering starts at the end of the content, so that it has to be there as a whole."""
-        return self.kind in (FormatKind.PARQUET, FormatKind.ARROW)
+        return self.kind in _BINARY
 
 
+_BINARY = frozenset({FormatKind.PARQUET, FormatKind.ARROW})
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^"';\s]*)""")
+_READ_ALIKE = re.compile(
+    r"utf-?8|(?:us-)?ascii|binary|utf-?16(?:le|be)?|iso-?8859-?\d{1,2}|latin-?1|(?:windows|cp)-?125\d"
+)
+"""What is not ASCII in them is no UTF-8, and refused where it is met."""
 _ARROW_STREAM = "application/vnd.apache.arrow.stream"
 _ENDINGS = {
     "csv": FormatKind.CSV,
@@ -130,13 +137,20 @@ def format_of(key: str, content_type: str | None, declared: str | None) -> Conte
         kind = _agreed(kind, _TYPES[bare])
     elif bare not in _SILENT_TYPES and bare not in _WRAPPING_TYPES:
         return None
-    if kind is None:
+    if kind is None or (kind not in _BINARY and not _is_read_as_stated(content_type or "")):
         return None
     streamed = kind is FormatKind.ARROW and (ending == "arrows" or bare == _ARROW_STREAM)
     return ContentFormat(kind=kind, wrapping=wrapping, streamed=streamed)
 
 
 _KINDS = frozenset(FormatKind)
+
+
+def _is_read_as_stated(content_type: str) -> bool:
+    """Content is read as UTF-8, or as UTF-16 by its mark. What a reader who keeps to the stated charset would read
+    differently, as ASCII that stands for something else (UTF-7, say), is looked through by nobody."""
+    stated = _CHARSET.search(content_type.lower())
+    return stated is None or _READ_ALIKE.fullmatch(stated[1]) is not None
 
 
 def _agreed(ending: FormatKind | None, by_type: FormatKind) -> FormatKind | None:

@@ -20,6 +20,9 @@ from app.objects.formats import ContentFormat, FormatKind, Wrapping, format_of
         ("part-0001", "application/gzip", "csv", "csv", "gzip"),
         ("b.xml", "text/csv", "json", "json", "none"),
         ("b.log", "text/plain", None, "text", "none"),
+        ("b.log", "text/plain; charset=iso-8859-1", None, "text", "none"),
+        ("b.csv", 'text/csv; charset="UTF-8"; header=present', None, "csv", "none"),
+        ("b.parquet", "application/vnd.apache.parquet; charset=whatever", None, "parquet", "none"),
     ],
 )
 def test_key_and_type_and_data_file_say_the_format(
@@ -43,6 +46,10 @@ def test_key_and_type_and_data_file_say_the_format(
         ("b.csv.gz", "application/zstd", None),
         ("b.csv.gz", "application/zstd", "csv"),
         ("b.csv", None, "pdf"),
+        ("b.txt", "text/plain; charset=utf-7", None),
+        ("b.csv", 'text/csv; header=present; Charset="UTF-7"', None),
+        ("b.csv", "text/csv;charset=iso-2022-jp", "csv"),
+        ("b.csv.gz", "text/csv; charset=hz-gb-2312", None),
     ],
 )
 def test_what_is_silent_or_contradicts_itself_has_no_format(
