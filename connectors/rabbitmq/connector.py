@@ -15,6 +15,7 @@ from connectors.contract import (
     Outgoing,
 )
 from connectors.driver_logs import silence
+from connectors.rabbitmq import foreign_properties
 from connectors.rabbitmq.desk import Desk
 from connectors.rabbitmq.forms import MAX_BODY_BYTES, is_name
 from connectors.rabbitmq.link import Link
@@ -54,6 +55,7 @@ class RabbitConnector:
 
     async def open(self) -> None:
         silence("aiormq", "aio_pika", "pamqp")
+        foreign_properties.accept()
         self._outward.open()
         self._inward.open()
         self._open = True
