@@ -20,8 +20,8 @@ from fault_site import Gateway, Site
 from tests.object_servers import SeaweedServer
 
 TOPICS = ("orders", "inbox", "partner")
-CALL_TIMEOUT_S = 4.0
-"""Of one call to a store or broker: what hangs is given up soon."""
+CALL_TIMEOUT_S = 3.0
+"""Of one call to a broker: what hangs is given up soon."""
 _RULES = {
     "objects": """\
 p, user:ana, {at}/**, list, allow,
@@ -141,7 +141,6 @@ def s3_section(folder: Path, server: SeaweedServer, bucket: str) -> dict[str, An
         "path_style": True,
         "access_key": secret_file(folder, "s3.access", access),
         "secret_key": secret_file(folder, "s3.secret", secret),
-        "timeout_s": CALL_TIMEOUT_S,
     }
 
 
