@@ -91,5 +91,6 @@ def nothing(arrived: Arrived) -> None:
 
 
 def to_approval(expression: str) -> dict[str, Any]:
-    """An OpenAPI link to get_approval; at once, since whoever follows links may have no patience."""
-    return {"operationId": "get_approval", "parameters": {"approval_id": expression, "wait_seconds": 0}}
+    """An OpenAPI link to get_approval; at once, since whoever follows links may have no patience. Constants are texts:
+    the schema of OpenAPI 3.1 knows nothing else there, and Semantic Kernel validates by it."""
+    return {"operationId": "get_approval", "parameters": {"approval_id": expression, "wait_seconds": "0"}}

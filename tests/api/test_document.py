@@ -326,6 +326,21 @@ def test_deciding_is_for_people_and_not_in_the_document_for_agents(full: Documen
     assert not theirs & names
 
 
+def test_links_lead_to_operations_with_parameters_that_are_texts(document: Document) -> None:
+    """Anything else is no OpenAPI 3.1, and validators say so."""
+    names = {operation["operationId"] for _, _, operation in operations(document)}
+    links = [
+        link
+        for _, _, operation in operations(document)
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(links) > 5
+    for link in links:
+        assert link["operationId"] in names
+        assert all(isinstance(value, str) for value in link["parameters"].values()), link
+
+
 def test_the_stream_is_declared_as_what_it_is(full: Document) -> None:
     answer = full["paths"]["/v1/approvals/events"]["get"]["responses"]["200"]
     assert set(answer["content"]) == {"text/event-stream"}

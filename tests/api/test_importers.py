@@ -6,6 +6,7 @@ fastmcp, google-adk, semantic-kernel, langchain-community (any of them).
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ ASKED = {
     "sql": "SELECT id, email FROM customers WHERE region = :r ORDER BY id LIMIT 2",
     "params": {"r": "north"},
 }
+MESSAGE = {
+    "topic": "orders.created",
+    "payload": {"order": 301, "status": "paid", "total_cents": 199, "currency": "EUR"},
+}
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 # What other people's libraries say about themselves is not ours to fail on.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -37,6 +43,11 @@ def assert_masked(answer: dict[str, Any]) -> None:
     assert answer["status"] == "completed"
     assert len(answer["rows"]) == 2
     assert all(email.startswith("***@") for _, email in answer["rows"])
+
+
+def assert_file_masked(answer: dict[str, Any]) -> None:
+    assert (answer["status"], answer["masked"]) == ("completed", True)
+    assert ADDRESS.search(answer["content"].replace("***@", "")) is None
 
 
 def test_fastmcp_serves_the_operations_as_tools(shop: Running, document: dict[str, Any]) -> None:
@@ -55,6 +66,17 @@ def test_fastmcp_serves_the_operations_as_tools(shop: Running, document: dict[st
                 )
                 approval = {"approval_id": asked.structured_content["approval_id"]}
                 assert (await client.call_tool("get_approval", approval)).structured_content["state"] == "pending"
+                for tool, key in (
+                    ("fetch_object", "customers/2026.csv"),
+                    ("fetch_object_by_key", "notes/handover.txt"),
+                ):
+                    file = await client.call_tool(tool, {"connection": "files", "key": key})
+                    assert_file_masked(file.structured_content)
+                sheet = {"content": "id\n1\n", "content_type": "text/csv"}
+                put = {"connection": "files", "key": "exports/tool.csv", **sheet}
+                assert (await client.call_tool("put_object", put)).structured_content["status"] == "completed"
+                sent = await client.call_tool("publish_message", {"connection": "queue", **MESSAGE})
+                assert sent.structured_content["message_id"]
                 with pytest.raises(fastmcp.exceptions.ToolError, match="access_denied"):
                     await client.call_tool("query_sql", {"connection": "shop", "sql": "DROP TABLE customers"})
 
@@ -81,6 +103,10 @@ def test_google_adk_makes_rest_tools(shop: Running, document: dict[str, Any]) ->
         tools = {tool.name: tool for tool in await found.get_tools()}
         assert set(tools) == NAMES
         assert_masked(await tools["query_sql"].run_async(args={"connection": "shop", **ASKED}, tool_context=None))
+        file = {"connection": "files", "key": "customers/2026.csv"}
+        assert_file_masked(await tools["fetch_object"].run_async(args=file, tool_context=None))
+        sent = await tools["publish_message"].run_async(args={"connection": "queue", **MESSAGE}, tool_context=None)
+        assert sent["status"] == "completed"
         listed = await tools["list_approvals"].run_async(args={"state": "pending", "limit": 1}, tool_context=None)
         assert len(listed["approvals"]) <= 1
 
@@ -112,6 +138,10 @@ def test_semantic_kernel_adds_a_plugin(shop: Running, document: dict[str, Any], 
         arguments = ASKED if by_field else {"payload": json.dumps(ASKED)}
         answer = await kernel.invoke(plugin_name="douane", function_name="query_sql", connection="shop", **arguments)
         assert_masked(json.loads(str(answer)))
+        file = await kernel.invoke(
+            plugin_name="douane", function_name="fetch_object_by_key", connection="files", key="customers/2026.csv"
+        )
+        assert_file_masked(json.loads(str(file)))
 
     asyncio.run(session())
 
