@@ -4,16 +4,18 @@ Told are the entries of the data file that the caller may reach, and what both s
 glob that only one side was granted, nor one that is denied whatever the context.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, takewhile
 
 from app.policy.decision import Action
 from app.policy.index import RuleIndex
 from app.policy.reach import MAX_GRANTS
 from app.policy.resources import Pattern, Width, meet, overlap, path_key, surely_inside
 
-_MAX_PAIRS = 400
+MAX_LOOKS = 5_000
+"""Patterns held against each other, for one caller and action. What would take longer to find out is not told."""
 
 Sides = tuple[frozenset[str], frozenset[str]]
 
@@ -39,13 +41,13 @@ def described(
 ) -> tuple[Described, ...]:
     """Sorted by name. `entries`: patterns of the data file, with the connection. `possible` answers for one literal
     resource. Of more than MAX_GRANTS grants on a side the first ones count."""
-    by_action = {action: _Grants.of(index, sides, connection, action) for action in actions}
+    by_action = {action: _Grants(index, possible, sides, connection, action) for action in actions}
     below = f"{connection}/"
-    known = [Pattern(text) for text in entries]
-    candidates = {pattern.text: pattern for pattern in known}
+    known = _Heads(map(Pattern, entries))
+    candidates = {pattern.text: pattern for pattern in known.patterns}
     for grants in by_action.values():
         for pattern in grants.both():
-            if pattern.text.startswith(below) and not any(surely_inside(pattern.text, entry) for entry in known):
+            if pattern.text.startswith(below) and not known.covers(pattern):
                 candidates.setdefault(pattern.text, pattern)
     found = []
     for text, pattern in sorted(candidates.items()):
@@ -61,40 +63,69 @@ def described(
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
 class _Grants:
-    """Of one action. `denied`: whatever the context."""
+    """Of one action, without what is denied whatever the context."""
 
-    principal: Mapping[str, Pattern]
-    actor: Mapping[str, Pattern]
-    denied: tuple[Pattern, ...]
+    def __init__(
+        self, index: RuleIndex, possible: Callable[[str, Action], bool], sides: Sides, connection: str, action: Action
+    ) -> None:
+        denied = _Heads(p for who in sides for p in islice(index.blankets(who, connection, action), MAX_GRANTS))
 
-    @classmethod
-    def of(cls, index: RuleIndex, sides: Sides, connection: str, action: Action) -> "_Grants":
-        denied = [*(p for who in sides for p in islice(index.blankets(who, connection, action), MAX_GRANTS))]
-        principal, actor = (
-            {
-                p.text: p
-                for p in islice(index.grants(who, connection, action), MAX_GRANTS)
-                if p.width is Width.LITERAL or not any(surely_inside(p.text, denial) for denial in denied)
-            }
-            for who in sides
-        )
-        return cls(principal, actor, tuple(denied))
+        def is_open(pattern: Pattern) -> bool:
+            literal = pattern.width is Width.LITERAL
+            return possible(pattern.text, action) if literal else not denied.covers(pattern)
+
+        self._denied = denied
+        self._sides = [
+            _Heads(filter(is_open, islice(index.grants(who, connection, action), MAX_GRANTS))) for who in sides
+        ]
+        self._looks = MAX_LOOKS
 
     def both(self) -> Iterator[Pattern]:
         """What one side was granted and lies within a grant of the other."""
-        for ours, theirs in ((self.principal, self.actor), (self.actor, self.principal)):
-            for text, pattern in ours.items():
-                if any(surely_inside(text, other) for other in theirs.values()):
-                    yield pattern
+        principal, actor = self._sides
+        yield from (pattern for pattern in principal.patterns if actor.covers(pattern))
+        yield from (pattern for pattern in actor.patterns if principal.covers(pattern))
 
     def reach(self, glob: Pattern) -> bool:
         """Whether both sides were granted something that the glob covers."""
-        if any(surely_inside(glob.text, denial) for denial in self.denied):
+        if self._denied.covers(glob):
             return False
-        principal, actor = (
-            [text for text in side if overlap(text, glob.text)] for side in (self.principal, self.actor)
+        principal, actor = self._sides
+        if principal.covers(glob) and actor.covers(glob):
+            return True
+        ours, theirs = self._meeting(principal, glob), self._meeting(actor, glob)
+        return any(self._look() and meet((glob.text, a, b)) for a in ours for b in theirs)
+
+    def _meeting(self, side: "_Heads", glob: Pattern) -> list[str]:
+        return [each.text for each in side.near(glob) if self._look() and overlap(each.text, glob.text)]
+
+    def _look(self) -> bool:
+        self._looks -= 1
+        return self._looks >= 0
+
+
+class _Heads:
+    """Patterns by their literal heads, so that a question meets those alone that begin as it does."""
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        self.patterns = tuple({pattern.text: pattern for pattern in patterns}.values())
+        self._by_head: dict[str, list[Pattern]] = {}
+        for pattern in self.patterns:
+            self._by_head.setdefault(pattern.head, []).append(pattern)
+        self._heads = sorted(self._by_head)
+
+    def covers(self, pattern: Pattern) -> bool:
+        """Whether one of them surely covers all of it."""
+        return any(surely_inside(pattern.text, each) for each in self._above(pattern.text))
+
+    def near(self, glob: Pattern) -> Iterator[Pattern]:
+        """All that may cover something that the glob covers."""
+        longer = takewhile(
+            lambda head: head.startswith(glob.head), islice(self._heads, bisect_right(self._heads, glob.head), None)
         )
-        pairs = ((a, b) for a in principal for b in actor)
-        return any(meet((glob.text, a, b)) for a, b in islice(pairs, _MAX_PAIRS))
+        below = (pattern for head in longer for pattern in self._by_head[head])
+        return chain(self._above(glob.head), below)
+
+    def _above(self, text: str) -> Iterator[Pattern]:
+        return (pattern for end in range(len(text) + 1) for pattern in self._by_head.get(text[:end], ()))

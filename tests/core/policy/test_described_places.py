@@ -112,6 +112,18 @@ def test_topics_are_told_with_their_rules() -> None:
     assert view == loaded.content_view(caller("user:ana"), "events", "orders.created", {}, ())
 
 
+def test_what_would_take_long_to_find_out_is_not_told_and_the_plain_is() -> None:
+    tangled = "".join(
+        f"p, {who}, lake/**{who[0]}{n}*, fetch, allow,\n" for n in range(90) for who in ("user:ana", "client:app")
+    )
+    plain = "p, user:ana, lake/plain/**, fetch, allow,\np, client:app, lake/plain/**, fetch, allow,\n"
+    globs = "objects:\n" + "".join(f"  t{n}/x*.csv: {{}}\n" for n in range(300)) + "  plain/*.csv: {}\n"
+    files = policy_files(plain + tangled) | {"data/lake.yaml": globs.encode()}
+    told_of = {place.name for place in load(files, CONNECTIONS).described(caller("user:ana"), "lake")}
+    assert "plain/*.csv" in told_of
+    assert len(told_of) < 300
+
+
 _GRANTS = st.lists(
     st.tuples(
         st.sampled_from(["user:ana", "client:app", "*"]),
