@@ -19,18 +19,30 @@ _Move = str | int
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`view`: of this very field, None: no path names it. `further`: whether a path may name something below."""
+    """`view`: of this very field, None: no path names it. `further`: whether a path may name something below; `deep`:
+    only by `..name`; `items`: by `[*]` or `.*`."""
 
     paths: "Paths"
     at: _States
     view: FieldView | None
     further: bool
+    deep: bool
+    items: bool
 
     def member(self, name: str) -> "Place":
         return self.paths.below(self, name if name in self.paths.names else _OTHER)
 
     def item(self) -> "Place":
         return self.paths.below(self, _ITEM)
+
+    def names(self, member: str) -> bool:
+        """Whether a path goes on with this very member, by its name or by `.*`."""
+        return self.paths.name(self, member)
+
+    def opens_items(self) -> bool:
+        """Whether a path goes on with or through items."""
+        item = self.item()
+        return item.further or item.view is not None
 
 
 class Paths:
@@ -48,6 +60,10 @@ class Paths:
         if known is None:
             known = self._below[place.at, move] = self._place(self._moved(place.at, move))
         return known
+
+    def name(self, place: Place, member: str) -> bool:
+        steps = (self._steps[number][done] for number, done in place.at if done < len(self._steps[number]))
+        return any(step.kind is StepKind.ANY or (step.kind is StepKind.NAME and step.name == member) for step in steps)
 
     def _moved(self, at: _States, move: _Move) -> _States:
         moved = set()
@@ -73,4 +89,6 @@ class Paths:
         ended = [number for number, done in at if done == len(self._steps[number])]
         best = max(ended, key=lambda number: self._ranks[number], default=None)
         view = None if best is None else self._views[best]
-        return Place(self, at, view, any(done < len(self._steps[number]) for number, done in at))
+        steps = [self._steps[number][done] for number, done in at if done < len(self._steps[number])]
+        items = any(step.kind is not StepKind.NAME for step in steps)
+        return Place(self, at, view, bool(steps), all(step.deep for step in steps), items)

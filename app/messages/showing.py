@@ -23,6 +23,7 @@ from app.policy.content import ContentView, FieldView
 MAX_VALUES = 100_000
 BINARY_TYPE = "application/octet-stream"
 _HIDDEN = object()
+_GONE = FieldView(mask=Hide())
 
 
 class Withheld(StrEnum):
@@ -139,16 +140,26 @@ class _Glass:
 
     def value(self, value: Any, place: Place, above: FieldView | None, name: str, depth: int) -> Any:
         """`above`: the view of the nearest field above that a path names. Below one that is masked nothing shows but
-        what a path of its own names."""
+        what a path of its own names.
+
+        Names of members may be data as well (a map by e-mail address), and so may be the length of a list: where all
+        is masked, they show only where a path goes on by name, `.*` or `[*]`, as in objects (app.objects.json_places).
+        """
         self._count(depth)
         default = self.window.view.default
         view = place.view or above
         if place.view is not None and place.view.label is not None:
             self.labels.add(place.view.label)
         mask = (view or default).mask
-        if isinstance(value, dict | list) and (place.further or (mask is None and view is None)):
-            within = self._within(value, place, view, name, depth)
-            if within or above is view is None or mask is None:
+        if mask is None:
+            opens = isinstance(value, dict | list) and (place.further or view is None)
+        else:
+            opens = (isinstance(value, dict) and place.further) or (isinstance(value, list) and place.opens_items())
+        if opens:
+            on_by_name = not place.deep if isinstance(value, dict) else place.items
+            hidden = mask is not None and (view is not None or not on_by_name)
+            within = self._within(value, place, (view or _GONE) if hidden else view, name, depth)
+            if within or mask is None or not (hidden and depth):
                 return within
         if mask is None:
             return value if view is not None else self._plainly(value, name)
@@ -165,7 +176,10 @@ class _Glass:
             return [item for item in items if item is not _HIDDEN]
         done: dict[str, Any] = {}
         taken: dict[str, int] = {}
+        hidden = view is not None and view.mask is not None
         for member, item in value.items():
+            if hidden and not place.names(member):
+                continue
             shown = self.value(item, place.member(member), view, member, depth + 1)
             if shown is not _HIDDEN:
                 done[_apart(self.name(member), done, taken)] = shown

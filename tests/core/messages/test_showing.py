@@ -86,9 +86,19 @@ def test_hidden_fields_are_gone() -> None:
 
 def test_within_a_masked_object_only_what_has_its_own_path_shows() -> None:
     seen = window({"$.who": masked(Null()), "$.who.id": RAW, "$..sku": RAW})
-    sent = {"who": {"id": 1, "name": "Ana", "items": [{"sku": "s", "price": 3}], "more": {"a": 1}}}
-    assert value(seen, sent) == {"who": {"id": 1, "items": [{"sku": "s"}]}}
+    sent = {"who": {"id": 1, "sku": "s", "name": "Ana", "items": [{"sku": "s", "price": 3}], "more": {"a": 1}}}
+    assert value(seen, sent) == {"who": {"id": 1, "sku": "s"}}
     assert value(seen, {"who": {"name": "Ana"}}) == {"who": None}
+
+
+@pytest.mark.parametrize("default", [NOTHING_KNOWN, FieldView(mask=Hide())])
+def test_names_and_lengths_that_no_path_goes_through_are_data(default: FieldView) -> None:
+    seen = window({"$..sku": RAW, "$.a.b": RAW, "$.l[*].n": RAW}, default=default)
+    one = {"a": [1, 2, 3], "m": {"ada@example.com": {"sku": 1}, "Bo": 1}, "l": [{"n": 1, "x": 2}], "sku": 7}
+    two = {"a": [], "m": {"Cy": {"sku": 2}}, "l": [{"n": 1, "x": []}], "sku": 7}
+    assert value(seen, one) == value(seen, two)
+    assert value(seen, one)["sku"] == 7
+    assert value(seen, one)["l"][0]["n"] == 1
 
 
 LEAF = st.one_of(
