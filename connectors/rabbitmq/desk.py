@@ -18,6 +18,9 @@ _POLL_S = (0.02, 0.05, 0.1, 0.2)
 """Between two looks into an empty queue; the last one stays. A consumer would hear of a message at once, but also be
 sent ones that nobody asked for, and those would be invisible to everybody else."""
 
+_MOST_BYTES = 16 * 1024 * 1024
+"""Of bodies that one receive takes, give or take one: they are held in memory, and RabbitMQ lets each be large."""
+
 
 class Desk:
     """`max_unacked` bounds what is out at a time. `timeout_s` bounds each word with the broker."""
@@ -104,9 +107,10 @@ class Desk:
 
     async def _get(self, limit: int, visibility_s: float, gone: asyncio.Event) -> tuple[Incoming, ...]:
         came: list[Incoming] = []
+        size = 0
         async with self._getting:
             held = await self._open()
-            while len(came) < limit and not gone.is_set() and not self._full():
+            while len(came) < limit and size < _MOST_BYTES and not gone.is_set() and not self._full():
                 try:
                     message = await outcome_of(held.queue.get(fail=False, timeout=None), self._timeout_s)
                 except Exception as e:
@@ -116,6 +120,7 @@ class Desk:
                 if message is None:
                     break
                 came.append(held.add(message, visibility_s))
+                size += len(message.body)
         return tuple(came)
 
     async def _open(self) -> Held:

@@ -316,3 +316,14 @@ async def test_the_probe_says_what_is_unsafe(url: str, codes: set[str]) -> None:
     assert {f.code for f in findings if f.severity is Severity.UNSAFE} == codes
     assert "unreachable" in {f.code for f in findings}
     assert not any("secret" in f.text or "127" in f.text for f in findings)
+
+
+async def test_large_messages_come_few_at_a_time(server: RabbitServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.rabbitmq.desk._MOST_BYTES", 150)
+    queue = await declared(server)
+    async with connected(server) as made:
+        await published(made, *(outgoing(queue, b"x" * 100) for _ in range(5)))
+        first = await made.receive(queue, limit=10, visibility_s=LONG_S, wait_s=5)
+        assert len(first) == 2
+        assert await depth(server, queue) == 3
+        assert len(await taken(made, queue, 3)) == 3
