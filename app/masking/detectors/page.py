@@ -14,6 +14,8 @@ from app.masking.detectors.folding import Folded, fold, folded_word
 _BEFORE = 48
 _AFTER = 24
 _SHORT_WORD = 4
+_SHORT_NAME = 64
+"""Bytes of names that are remembered: names may be a sender's choice, and long."""
 _DIGITS = b"0123456789"
 
 
@@ -62,10 +64,12 @@ def pattern(text: bytes) -> Any:
 _CAMEL = pattern(rb"([a-z0-9])([A-Z])")
 
 
-@lru_cache(maxsize=1_024)
 def _in_words(name: bytes) -> bytes:
     """`workPhone` as `work Phone`."""
     return bytes(_CAMEL.sub(rb"\1 \2", name))
+
+
+_in_words_of_short = lru_cache(maxsize=1_024)(_in_words)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +105,11 @@ class Words:
         return found
 
     def _in_field(self, page: Page) -> bool:
-        return bool(page.field) and self.latin.search(_in_words(page.field)) is not None
+        name = page.field
+        if not name:
+            return False
+        words = _in_words_of_short(name) if len(name) <= _SHORT_NAME else _in_words(name)
+        return self.latin.search(words) is not None
 
     def near(
         self, page: Page, start: int, end: int, before: int = _BEFORE, after: int = _AFTER, *, in_field: bool = True
