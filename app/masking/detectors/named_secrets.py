@@ -30,6 +30,8 @@ _NAMED = pattern(
     rb"(?i)(?:" + _spaced(b"|".join((PASSWORD_NAMES, _STRONG, _WEAK))) + rb")(?:[_\-.]?[A-Za-z0-9]{1,12}){0,2}" + _SIGN
 )
 _BEARER = pattern(rb"(?i)\b(?:bearer|basic|token)[ \t]+")
+_OPTION = pattern(rb"(?i)--[a-z0-9\-]{0,24}(?:" + _spaced(PASSWORD_NAMES) + rb")[ \t]{1,4}[\"']?")
+"""Of a command: `--password …`."""
 _SIGNS = (b" ", b"=", b":", b"\t")
 _SIGN_ALONE = pattern(rb"(?i)[ \t]?" + _SIGN)
 _FOREIGN_NAMES = (
@@ -84,6 +86,10 @@ def named_secrets(page: Page) -> Iterator[Candidate]:
         value = _value_at(data, match.end(), tight=False)
         if value:
             yield from _random(page, value, 0.8, Randomness.FAIR)
+    for match in _OPTION.finditer(data) if b"--" in data else ():
+        value = _value_at(data, match.end(), tight=False)
+        if value:
+            yield from _password(page, value, strong=True)
     yield from _foreign(page)
     if page.field:
         yield from _of_field(page)

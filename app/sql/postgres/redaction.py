@@ -111,7 +111,8 @@ PATTERNS = (
     f"{_NEAR_DIGITS}{_WORD}*{_FOREIGN}{_WORD}*{_BEHIND_DIGITS}",
     # What begins like a private key ends the text.
     f"(?:{_DASH}{{2,}}{_SPACE}*(?:{_spelt('begin')})|b3BlbnNzaC1rZXktdjEA).*",
-    f"(?:{_NAMES}|{_FOREIGN_NAMES}){_NAME_PART}{{0,2}}{_SPACE}?{_SIGN}{_SECRET_VALUE}",
+    f"(?:{_NAMES}|{_FOREIGN_NAMES}){_NAME_PART}{{0,2}}{_SPACE}?{_SIGN}{_SECRET_VALUE}"
+    f"|{_DASH}{{2}}(?:[A-Za-z0-9{_written(_LATIN)}]|{_DASH}){{0,24}}(?:{_NAMES}){_SPACE}{{1,4}}{_SECRET_VALUE}",
     f"{_WORD}*{_SPELT_AT}(?:{_HOST}{_SPELT_DOT}){{1,4}}[A-Za-z{_written(_LATIN)}]{{2,}}",
     # Six digits and more, whatever but letters between them; then what could be an IBAN.
     f"{_WORD}*[0-9](?:[^0-9\\n{_LETTERS}]{{0,3}}[0-9]){{5,}}{_WORD}*"

@@ -195,6 +195,7 @@ def test_an_address_in_disguise_is_an_address(written: str) -> None:
         "4111-1111-1111-1111-22",
         "function called 10000000 times; the text has 12345678 characters; dial_timeout_ns=10000000000",
         "call about order 4500123456",
+        "use --password to be asked, --pass-through all, --password <password>, --no-password then",
     ],
 )
 def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
@@ -210,6 +211,8 @@ def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
         ("(11) 91234-5678", "phone"),
         ("mob. 912 34 567", "phone"),
         ("acct_NL91ABNA0417164300", "iban"),
+        ("mysql -h db --password s3cr3tpw -e x", "password"),
+        ("tool --db-passwd 's3cr3t w0rd'", "password"),
         ("IBAN DE89370400440532013000BIC COBADEFFXXX", "iban"),
     ],
 )

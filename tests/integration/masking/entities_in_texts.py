@@ -94,13 +94,17 @@ _NAMED = st.builds(
         st.sampled_from(['hunter2"', "my dog is blue'", "correcthorse", "p4ss w0rd'", "geheim!"]),
     ),
 )
+_OPTIONS = st.builds(
+    "{}{}".format, _shaped_like(named_secrets._OPTION), st.text(ALPHANUMERIC + "!$%&/+-_.#", min_size=4, max_size=20)
+)
 _URLS = st.builds(
     "https://{}:{}@example.com/x".format, st.text(ALPHANUMERIC, max_size=6), st.text(ALPHANUMERIC, min_size=4)
 )
 _HEX = st.builds("token {}".format, st.text("0123456789abcdef", min_size=32, max_size=64))
 
 ENTITIES = st.one_of(
-    _MAILS, _SPELT, _ADDRESSES, _TOKENS, _JWTS, _KEYS, _NAMED, _URLS, _HEX, ibans(), cards(), phones(), grouped_ids(),
+    _MAILS, _SPELT, _ADDRESSES, _TOKENS, _JWTS, _KEYS, _NAMED, _OPTIONS, _URLS, _HEX, ibans(), cards(), phones(),
+    grouped_ids(),
     st.one_of([_shaped_like(kind.form) for kind in written_ids.WRITTEN_IDS]),
 )  # fmt: skip
 
