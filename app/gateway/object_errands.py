@@ -181,14 +181,16 @@ class ObjectErrand:
         )
 
     async def run(self, approval: Approval, closing: Closing, record: Record, *, left_s: float | None) -> Answer:
+        # People said yes to what lay there: nothing that came since is overwritten.
+        conditions = replace(self.conditions, as_seen=True)
         match self.plan.action:
             case Action.FETCH:
                 return await self.by.reads.envelope(self.plan, record, closing=closing)
             case Action.PUT:
                 assert self.arriving is not None
-                return await self.by.writes.put(self.plan, self.conditions, self.arriving, record, closing)
+                return await self.by.writes.put(self.plan, conditions, self.arriving, record, closing)
             case _:
-                return await self.by.writes.delete(self.plan, self.conditions, record, closing)
+                return await self.by.writes.delete(self.plan, conditions, record, closing)
 
     def close(self) -> None:
         if self.arriving is not None:

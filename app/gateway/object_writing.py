@@ -58,8 +58,11 @@ class Arriving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
+    """`as_seen`: over nothing else than what the plan saw."""
+
     if_match: str | None = None
     if_absent: bool = False
+    as_seen: bool = False
 
 
 class ObjectWrites:
@@ -203,7 +206,7 @@ class ObjectWrites:
                 size=arriving.spool.size,
                 content_type=arriving.content_type,
                 if_match=self.expected(plan, conditions),
-                if_absent=conditions.if_absent,
+                if_absent=conditions.if_absent or (conditions.as_seen and plan.info is None),
             )
         except ConnectorError as error:
             raise refusal_of_store(error) from error
@@ -253,7 +256,7 @@ class ObjectWrites:
         if conditions.if_absent and plan.info is not None:
             raise _changed()
         if conditions.if_match is None:
-            return None
+            return plan.info.etag if conditions.as_seen and plan.info is not None else None
         if plan.info is None or conditions.if_match not in ("*", self._tags.of(plan.bucket.name, plan.info)):
             raise _changed()
         return plan.info.etag

@@ -501,3 +501,19 @@ async def test_a_policy_that_masks_more_by_now_sends_it_back_to_people(site: Obj
     await site.said_yes(name)
     assert (await site.execute("ana", name)).status == 200
     assert site.files.content("out/kept/a.csv") == shown.encode()
+
+
+@pytest.mark.parametrize("before", [None, b"old\n"])
+async def test_what_somebody_stores_at_the_very_moment_is_not_lost(site: ObjectSite, before: bytes | None) -> None:
+    if before is not None:
+        site.files.file("out/kept/a.csv", before)
+    name = await approval(site, await site.put("ana", "out/kept/a.csv", b"id\n1\n"))
+    await site.said_yes(name)
+    site.files.gate = asyncio.Event()
+    using = asyncio.ensure_future(site.execute("ana", name))
+    while not site.files.puts:
+        await asyncio.sleep(0.001)
+    site.files.file("out/kept/a.csv", b"somebody else\n")
+    site.files.gate.set()
+    assert (await using).code == "object_changed"
+    assert site.files.content("out/kept/a.csv") == b"somebody else\n"
