@@ -21,7 +21,7 @@ from app.gateway.object_reading import render_plan
 from app.gateway.object_tags import ObjectTags
 from app.gateway.record import Record
 from app.masking.masks import Redact
-from app.objects.formats import format_of, is_media_type
+from app.objects.formats import essence_of, format_of, is_media_type
 from app.objects.keys import ObjectKey
 from app.objects.plan import RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
@@ -34,6 +34,8 @@ from app.ports import MaskKeys, Renderer
 from connectors.contract import CHUNK_BYTES, ConnectorError, ObjectInfo
 
 DEFAULT_TYPE = "application/octet-stream"
+_UNSAID = frozenset({DEFAULT_TYPE, "application/x-www-form-urlencoded"})
+"""What clients send when nobody told them; the second is curl's."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class ObjectWrites:
         """Read, looked through, and masked where policy wants that. Raises Refused; the caller closes it. `again`: it
         came before, was masked then, and waited: a field that is masked is not masked twice."""
         intake = snapshot.intake(bucket.name, key)
-        kind = _media_type(content_type)
+        kind = _media_type(content_type, key)
         if not intake.takes(kind):
             raise UnsupportedMediaType(
                 f"This key takes {', '.join(intake.types)}: send one of them, or choose another key.",
@@ -324,11 +326,15 @@ async def _pieces(spool: Spool) -> AsyncIterator[bytes]:
             yield piece[start : start + CHUNK_BYTES]
 
 
-def _media_type(text: str | None) -> str:
+def _media_type(text: str | None, key: ObjectKey) -> str:
+    """What the content says it is; where it says nothing, what the ending of its key stands for."""
     kind = (text or DEFAULT_TYPE).strip().lower()
     if not is_media_type(kind):
         raise InvalidRequest(
             "The content type must be a media type such as text/csv.",
             errors=(FieldError(pointer="/content_type", detail="must be a media type"),),
         )
-    return kind
+    if essence_of(kind) not in _UNSAID:
+        return kind
+    form = format_of(key, None, None)
+    return DEFAULT_TYPE if form is None else form.content_type

@@ -517,3 +517,12 @@ async def test_what_somebody_stores_at_the_very_moment_is_not_lost(site: ObjectS
     site.files.gate.set()
     assert (await using).code == "object_changed"
     assert site.files.content("out/kept/a.csv") == b"somebody else\n"
+
+
+@pytest.mark.parametrize("said", [None, "application/octet-stream", "application/x-www-form-urlencoded"])
+async def test_content_that_says_nothing_of_its_type_is_what_its_key_ends_with(
+    site: ObjectSite, said: str | None
+) -> None:
+    told = await site.put("ana", "out/a.csv", b"id,mail\n1,ann@example.org\n", said)
+    assert (told.status, told.body["masked_labels"]) == (200, ["pii.email"]), told.body
+    assert told.body["content_type"] == "text/csv; charset=utf-8"
