@@ -79,7 +79,6 @@ class ExchangeSite(Site):
     always, as `files`, and the memory queue, as `queue`."""
 
     exchanges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    limits: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.root = self.folder / "files"

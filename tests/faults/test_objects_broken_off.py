@@ -6,12 +6,11 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from exchange_site import ExchangeSite, answered, asking, growth_of, open_files, s3_section, who
-from fault_site import Gateway, InBackground, Issuer, Problem, assert_all_signed, until
+from fault_site import Gateway, InBackground, Problem, assert_all_signed, running_issuer, until
 
 from tests.object_servers import SeaweedServer, seaweed_server
 
@@ -32,14 +31,22 @@ def server() -> Iterator[SeaweedServer]:
         yield running
 
 
-def site_of(folder: Path, issuer: Issuer, server: SeaweedServer | None = None) -> ExchangeSite:
-    exchanges: dict[str, Any] = {"files": {"kind": "filesystem", "root": "files", "pool_max": POOL}}
-    if server is not None:
-        exchanges["bucket"] = {**s3_section(folder, server, server.bucket), "pool_max": POOL}
-    site = ExchangeSite(folder=folder, issuer=issuer, exchanges=exchanges)
-    site.put_file("raw/big.bin", b"a" * SIZE)
-    site.put_file("raw/small.bin", b"small")
-    return site
+@pytest.fixture(scope="module")
+def gateway(server: SeaweedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """In front of a folder and of a bucket with the same objects."""
+    folder = tmp_path_factory.mktemp("broken-off")
+    exchanges = {
+        "files": {"kind": "filesystem", "root": "files", "pool_max": POOL},
+        "bucket": {**s3_section(folder, server, server.bucket), "pool_max": POOL},
+    }
+    with running_issuer() as issuer:
+        site = ExchangeSite(folder=folder, issuer=issuer, exchanges=exchanges)
+        site.put_file("raw/big.bin", b"a" * SIZE)
+        site.put_file("raw/small.bin", b"small")
+        site.put_file("people/few.csv", b"id,email\n1,a@b.example\n")
+        with site.run() as running:
+            yield running
+        assert_all_signed(site.audit)
 
 
 def begun(line: socket.socket) -> int:
@@ -92,119 +99,104 @@ def assert_cut(gateway: Gateway, index: int, code: str, *, most: int = SIZE - 1)
 
 @pytest.mark.parametrize("connection", ["files", "bucket"])
 def test_clients_that_leave_within_the_content_free_the_store_and_are_on_record(
-    tmp_path: Path, issuer: Issuer, server: SeaweedServer, connection: str
+    gateway: Gateway, connection: str
 ) -> None:
-    site = site_of(tmp_path, issuer, server)
-    with site.run() as gateway:
-        target = f"/v1/connections/{connection}/content/raw/big.bin"
-        ana = who(gateway, "ana")
-        for _ in range(3):
-            indices = []
-            for _ in range(POOL):
-                with asking(gateway, "GET", target) as line:
-                    indices.append(begun(line))
+    target = f"/v1/connections/{connection}/content/raw/big.bin"
+    ana = who(gateway, "ana")
+    for _ in range(3):
+        indices = []
+        for _ in range(POOL):
+            with asking(gateway, "GET", target) as line:
+                indices.append(begun(line))
+        for index in indices:
+            assert_cut(gateway, index, "client_left")
+        assert ana.content("raw/small.bin", connection).content == b"small"
+    assert [name for name in open_files(gateway.process.pid) if name.endswith("big.bin")] == []
+
+
+def test_a_client_that_reads_nothing_is_cut_while_others_are_served(gateway: Gateway, server: SeaweedServer) -> None:
+    ana = who(gateway, "ana")
+    assert ana.content("raw/small.bin").content == b"small"
+    with growth_of(gateway.process.pid) as growth:
+        stalled = {name: f"/v1/connections/{name}/content/raw/big.bin" for name in ("files", "bucket")}
+        with asking(gateway, "GET", stalled["files"]) as one, asking(gateway, "GET", stalled["bucket"]) as other:
+            indices = [begun(one), begun(other)]
+            assert ana.content("raw/small.bin").content == b"small"
+            assert ana.content("raw/small.bin", "bucket").content == b"small"
             for index in indices:
-                assert_cut(gateway, index, "client_left")
-            assert ana.content("raw/small.bin", connection).content == b"small"
-        assert [name for name in open_files(gateway.process.pid) if name.endswith("big.bin")] == []
-    assert_all_signed(site.audit)
-
-
-def test_a_client_that_reads_nothing_is_cut_while_others_are_served(
-    tmp_path: Path, issuer: Issuer, server: SeaweedServer
-) -> None:
-    site = site_of(tmp_path, issuer, server)
-    with site.run() as gateway:
-        ana = who(gateway, "ana")
-        assert ana.content("raw/small.bin").content == b"small"
-        with growth_of(gateway.process.pid) as growth:
-            stalled = {name: f"/v1/connections/{name}/content/raw/big.bin" for name in ("files", "bucket")}
-            with asking(gateway, "GET", stalled["files"]) as one, asking(gateway, "GET", stalled["bucket"]) as other:
-                indices = [begun(one), begun(other)]
-                assert ana.content("raw/small.bin").content == b"small"
-                assert ana.content("raw/small.bin", "bucket").content == b"small"
-                for index in indices:
-                    assert_cut(gateway, index, "client_too_slow")
-                for line in (one, other):
-                    size, made_of = rest_of(line)
-                    assert size < SIZE
-                    assert made_of <= {b"a"}
-            assert growth() < SIZE // 1024
-    assert_all_signed(site.audit)
-
-
-def test_a_slow_reader_gets_all_of_it(tmp_path: Path, issuer: Issuer) -> None:
-    """It reads a little, looks at something else in between, and leaves as soon as it has everything."""
-    site = site_of(tmp_path, issuer)
-    with site.run() as gateway:
-        ana = who(gateway, "ana")
-        with asking(gateway, "GET", "/v1/connections/files/content/raw/big.bin") as line:
-            index = begun(line)
-            size = 0
-            while size < SIZE:
-                if size < 8 << 20:
-                    assert ana.content("raw/small.bin").status_code == 200
-                piece = line.recv(1 << 20)
-                assert piece
-                size += len(piece)
-            assert size == SIZE
-        entry = ended(gateway, index)
-        assert (entry["outcome"], entry["bytes"]) == ("completed", SIZE)
-
-
-def test_a_store_that_dies_within_the_content_cuts_it_and_is_used_again_when_it_is_back(
-    tmp_path: Path, issuer: Issuer, server: SeaweedServer
-) -> None:
-    site = site_of(tmp_path, issuer, server)
-    with site.run() as gateway:
-        ana = who(gateway, "ana")
-        target = "/v1/connections/bucket/content/raw/big.bin"
-        with asking(gateway, "GET", target) as line, asking(gateway, "GET", target) as other:
-            index = begun(line)
-            until(lambda: opened_in(gateway) == 2, what="both were opened")
-            server.stop()
-            try:
-                with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
-                    answered(other)
+                assert_cut(gateway, index, "client_too_slow")
+            for line in (one, other):
                 size, made_of = rest_of(line)
                 assert size < SIZE
                 assert made_of <= {b"a"}
-                assert_cut(gateway, index, "store_unavailable")
-                for answer in (
-                    ana.content("raw/small.bin", "bucket"),
-                    ana.content("people/many.csv", "bucket"),
-                    ana.put("drop/new.txt", b"new", "bucket"),
-                    ana.delete("drop/new.txt", "bucket"),
-                ):
-                    problem = AWAY.assert_is(answer)
-                    assert gateway.logged()[problem["receipt"]["index"]]["code"] == AWAY.code
-                assert ana.content("raw/small.bin").content == b"small"
-            finally:
-                server.start()
-        assert ana.content("raw/small.bin", "bucket").content == b"small"
-        assert "new.txt" not in "".join(ana.names("bucket", "drop/"))
-        assert server.url not in gateway.output()
-    assert_all_signed(site.audit)
+        assert growth() < SIZE // 1024
+
+
+def test_a_slow_reader_gets_all_of_it(gateway: Gateway) -> None:
+    """It reads a little, looks at something else in between, and leaves as soon as it has everything."""
+    ana = who(gateway, "ana")
+    with asking(gateway, "GET", "/v1/connections/files/content/raw/big.bin") as line:
+        index = begun(line)
+        size = 0
+        while size < SIZE:
+            if size < 8 << 20:
+                assert ana.content("raw/small.bin").status_code == 200
+            piece = line.recv(1 << 20)
+            assert piece
+            size += len(piece)
+        assert size == SIZE
+    entry = ended(gateway, index)
+    assert (entry["outcome"], entry["bytes"]) == ("completed", SIZE)
+
+
+def test_a_store_that_dies_within_the_content_cuts_it_and_is_used_again_when_it_is_back(
+    gateway: Gateway, server: SeaweedServer
+) -> None:
+    ana = who(gateway, "ana")
+    target = "/v1/connections/bucket/content/raw/big.bin"
+    before = opened_in(gateway)
+    with asking(gateway, "GET", target) as line, asking(gateway, "GET", target) as other:
+        index = begun(line)
+        until(lambda: opened_in(gateway) == before + 2, what="both were opened")
+        server.stop()
+        try:
+            with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+                answered(other)
+            size, made_of = rest_of(line)
+            assert size < SIZE
+            assert made_of <= {b"a"}
+            assert_cut(gateway, index, "store_unavailable")
+            for answer in (
+                ana.content("raw/small.bin", "bucket"),
+                ana.content("people/many.csv", "bucket"),
+                ana.put("drop/new.txt", b"new", "bucket"),
+                ana.delete("drop/new.txt", "bucket"),
+            ):
+                problem = AWAY.assert_is(answer)
+                assert gateway.logged()[problem["receipt"]["index"]]["code"] == AWAY.code
+            assert ana.content("raw/small.bin").content == b"small"
+        finally:
+            server.start()
+    assert ana.content("raw/small.bin", "bucket").content == b"small"
+    assert "new.txt" not in "".join(ana.names("bucket", "drop/"))
+    assert server.url not in gateway.output()
 
 
 def test_a_store_that_dies_within_a_rendering_gives_a_problem_and_no_part_of_it(
-    tmp_path: Path, issuer: Issuer, server: SeaweedServer
+    gateway: Gateway, server: SeaweedServer
 ) -> None:
-    site = site_of(tmp_path, issuer, server)
-    with site.run() as gateway:
-        ana = who(gateway, "ana")
-        running = InBackground(lambda: ana.content("people/many.csv", "bucket"))
-        until(lambda: _renders(gateway), what="the rendering began", pause_s=0.001)
-        server.stop()
-        try:
-            answer = running.answer()
-        finally:
-            server.start()
-        problem = AWAY.assert_is(answer)
-        assert b"b.example" not in answer.content
-        assert gateway.logged()[problem["receipt"]["index"]]["code"] == AWAY.code
-        assert ana.content("people/many.csv", "bucket").content.count(b"***@b.example") == 2_000_000
-    assert_all_signed(site.audit)
+    ana = who(gateway, "ana")
+    running = InBackground(lambda: ana.content("people/many.csv", "bucket"))
+    until(lambda: _renders(gateway), what="the rendering began", pause_s=0.001)
+    server.stop()
+    try:
+        answer = running.answer()
+    finally:
+        server.start()
+    problem = AWAY.assert_is(answer)
+    assert b"b.example" not in answer.content
+    assert gateway.logged()[problem["receipt"]["index"]]["code"] == AWAY.code
+    assert ana.content("people/many.csv", "bucket").content.count(b"***@b.example") == 2_000_000
 
 
 def _renders(gateway: Gateway) -> bool:
@@ -224,40 +216,34 @@ def log_that_cannot_grow(gateway: Gateway) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
-def test_a_log_that_cannot_be_written_lets_nothing_out_and_nothing_in(tmp_path: Path, issuer: Issuer) -> None:
-    site = site_of(tmp_path, issuer)
-    site.put_file("people/few.csv", b"id,email\n1,a@b.example\n")
+def test_a_log_that_cannot_be_written_lets_nothing_out_and_nothing_in(gateway: Gateway) -> None:
     unrecorded = Problem(status=503, code="audit_unavailable")
-    with site.run() as gateway:
-        ana = who(gateway, "ana")
-        assert ana.put("drop/old.txt", b"old").status_code == 200
-        with asking(gateway, "GET", "/v1/connections/files/content/raw/big.bin") as line:
-            index = begun(line)
-            with log_that_cannot_grow(gateway):
-                # What was opened on record goes on; nothing else begins.
-                size, _ = rest_of_content(line)
-                assert size == SIZE
-                until(
-                    lambda: ana.content("raw/small.bin").status_code == 503, what="the log has no gap left for entries"
-                )
-                for answer in (
-                    ana.content("raw/small.bin"),
-                    ana.content("people/few.csv"),
-                    ana.fetch("people/few.csv"),
-                    ana.put("drop/new.txt", b"new"),
-                    ana.delete("drop/old.txt"),
-                ):
-                    unrecorded.assert_is(answer)
-                    assert b"b.example" not in answer.content
-            until(gateway.ready, what="readiness comes back")
-        assert [name for name in open_files(gateway.process.pid) if name.endswith(".bin")] == []
-        assert ana.names(prefix="drop/") == ["drop/old.txt"]
-        assert list((site.root / ".douane-incoming").iterdir()) == []
-        later = [entry for entry in gateway.logged() if entry.get("opened_index") == index]
-        assert later == [] or later[0]["outcome"] == "completed"
-        assert ana.put("drop/new.txt", b"new").status_code == 200
-        assert ana.content("drop/new.txt").status_code == 200
-    assert_all_signed(site.audit)
+    ana = who(gateway, "ana")
+    assert ana.put("drop/old.txt", b"old").status_code == 200
+    with asking(gateway, "GET", "/v1/connections/files/content/raw/big.bin") as line:
+        index = begun(line)
+        with log_that_cannot_grow(gateway):
+            # What was opened on record goes on; nothing else begins.
+            size, _ = rest_of_content(line)
+            assert size == SIZE
+            until(lambda: ana.content("raw/small.bin").status_code == 503, what="the log has no gap left for entries")
+            for answer in (
+                ana.content("raw/small.bin"),
+                ana.content("people/few.csv"),
+                ana.fetch("people/few.csv"),
+                ana.put("drop/new.txt", b"new"),
+                ana.delete("drop/old.txt"),
+            ):
+                unrecorded.assert_is(answer)
+                assert b"b.example" not in answer.content
+        until(gateway.ready, what="readiness comes back")
+    assert [name for name in open_files(gateway.process.pid) if name.endswith(".bin")] == []
+    assert ana.names(prefix="drop/") == ["drop/old.txt"]
+    assert list((gateway.state / "files" / ".douane-incoming").iterdir()) == []
+    later = [entry for entry in gateway.logged() if entry.get("opened_index") == index]
+    assert later == [] or later[0]["outcome"] == "completed"
+    assert ana.put("drop/new.txt", b"new").status_code == 200
+    assert ana.content("drop/new.txt").status_code == 200
 
 
 def rest_of_content(line: socket.socket) -> tuple[int, bytes]:
