@@ -190,7 +190,7 @@ async def refuse_unsafe(settings: Settings, connections: Mapping[str, Connection
         acknowledged = finding.code in settings.acknowledge
         if finding.severity is Severity.UNSAFE and not acknowledged:
             problems.append(f"{where}: {finding.code}: {finding.text} (or add {finding.code} to `acknowledge`)")
-        else:
+        elif finding.severity is Severity.UNSAFE or not acknowledged:
             log.warning("finding", connection=where, finding=finding.code, severity=finding.severity.value)
     if problems:
         raise StartRefused(problems)

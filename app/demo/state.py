@@ -67,6 +67,7 @@ def prepare(state_dir: Path, *, port: int, seed: int = DEFAULT_SEED, host: str =
         },
         audit=Audit(dir=folder / "audit", key=SecretRef(file=folder / "audit.key"), origin=ORIGIN),
         masking=Masking(key=SecretRef(file=mask_key)),
+        acknowledge=("messages_in_memory",),
     )
     return DemoState(settings=settings, state_dir=folder, built=built)
 
