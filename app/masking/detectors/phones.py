@@ -23,6 +23,8 @@ _WORDS = Words.of(
 _OTHER_WORDS = Words.of("call calls called calling ring dial text")
 """What one does with telephones, and with functions, loops and files as well."""
 _NEAR = 40
+_CODE_DIGITS = 8
+"""Numbers of articles are set like short telephone numbers: `0123-4567`."""
 _BEHIND_BRACKETS = frozenset({(2, 4, 4), (2, 5, 4)})
 """How Brazil writes numbers at home: `(11) 91234-5678`, without the prefix that is dialled."""
 MIN_DIGITS, MAX_DIGITS = 7, 15
@@ -142,7 +144,8 @@ def national(
         return 0.0
     if bracketed and groups in _BEHIND_BRACKETS and "BR" in regions and valid_abroad("55" + digits):
         return 0.75 + 0.15 * bool(support)
-    set_like_one = len(groups) > 1 and (digits[0] == "0" or groups[-3:] == (3, 3, 4)) and min(groups[1:]) > 1
+    with_prefix = digits[0] == "0" and groups[0] > 1 and (support or len(digits) > _CODE_DIGITS)
+    set_like_one = len(groups) > 1 and (with_prefix or groups[-3:] == (3, 3, 4)) and min(groups[1:]) > 1
     if not (set_like_one or support):
         return 0.0
     if valid_at_home(digits, regions):

@@ -85,7 +85,7 @@ _FORMS: tuple[tuple[str, bytes, Callable[[str], bool], float, str], ...] = (
         0.75,
         "nino national_insurance ni_number ni_no nin",
     ),
-    ("ES", rb"[0-9]{2}\.?[0-9]{3}\.?[0-9]{3}[ -]?[A-HJ-NP-TV-Z]", es_dni, 0.65, "dni nif documento"),
+    ("ES", rb"(?:[0-9]{8}|[0-9]{2}\.[0-9]{3}\.[0-9]{3})[ -]?[A-HJ-NP-TV-Z]", es_dni, 0.65, "dni nif documento"),
     ("ES", rb"[XYZ][ -]?[0-9]{7}[ -]?[A-HJ-NP-TV-Z]", es_nie, 0.75, "nie nif extranjero"),
     (
         "IT",

@@ -195,6 +195,8 @@ def test_an_address_in_disguise_is_an_address(written: str) -> None:
         "4111-1111-1111-1111-22",
         "function called 10000000 times; the text has 12345678 characters; dial_timeout_ns=10000000000",
         "call about order 4500123456",
+        "2022-05-17T19:09:16.365212Z 2025-11-28T15:32:20.000001Z",
+        "version 0.34.242.198, articles 0815-4711 and 0123-4567",
         "use --password to be asked, --pass-through all, --password <password>, --no-password then",
     ],
 )
