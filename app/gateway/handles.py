@@ -34,4 +34,5 @@ class Handles:
 
 
 def binding_of(caller: Caller, connection: str, topic: str) -> tuple[str, ...]:
-    return ("handle", caller.issuer, caller.principal, caller.actor, connection, topic)
+    through = orjson.dumps([caller.actor, caller.actor_chain, caller.client]).decode()
+    return ("handle", caller.issuer, caller.principal, through, connection, topic)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -337,3 +338,12 @@ async def test_nothing_is_acked_where_nothing_may_be_received(site: MessageSite)
     assert (await site.ack("ana", "closed", "AAAA")).code == "access_denied"
     assert (await site.ack("eve", "orders", "AAAA")).code == "access_denied"
     assert site.wire.acked == []
+
+
+async def test_a_handle_is_good_through_the_agents_that_received_alone() -> None:
+    async with MessageSite() as site:
+        site.tokens["ana-chain"] = replace(site.tokens["ana"], actor_chain=("other",))
+        await site.publish("ana", "orders", {"a": 1})
+        handle = (await site.receive("ana", "orders")).body["messages"][0]["handle"]
+        assert (await site.ack("ana-chain", "orders", handle)).body["results"][0]["result"] == "gone"
+        assert (await site.ack("ana", "orders", handle)).body["results"][0]["result"] == "done"
