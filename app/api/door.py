@@ -177,6 +177,9 @@ class Door:
         try:
             answer = await self._customs.passage(passage)
             if answer.stream is not None:
+                if watch is not None:
+                    # A server takes what is sent to a client that left as if it had been sent: nobody else would tell.
+                    watch.start()
                 await self._stream(answer, trace_id, send)
                 return
         except asyncio.CancelledError:

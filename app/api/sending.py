@@ -63,6 +63,7 @@ async def _send_content(answer: Answer, length: int, trace_id: str, send: Send) 
     digest = sha256()
     hashing: asyncio.Future[None] | None = None
     size = 0
+    whole = not length
     code: str | None = "client_left"
     loop = asyncio.get_running_loop()
     try:
@@ -72,18 +73,25 @@ async def _send_content(answer: Answer, length: int, trace_id: str, send: Send) 
                 # A client that leaves cancels whoever waits for it, and not the work itself: its end is waited for.
                 await asyncio.shield(hashing)
             hashing = loop.run_in_executor(None, digest.update, piece)
+            # Before it is sent: of a piece that breaks off some may have left, and the record must not say less.
+            size += len(piece)
             async with asyncio.timeout(TAKE_WITHIN_S):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-            size += len(piece)
-        code = "content_broke_off"
-        if size == length:
+            if size == length:
+                async with asyncio.timeout(TAKE_WITHIN_S):
+                    # Comes back once what was sent before is on its way, and not to whose client left before that.
+                    await send({"type": "http.response.body", "body": b"", "more_body": True})
+                whole = True
+        if whole:
             await send({"type": "http.response.body", "body": b""})
+        else:
+            code = "content_broke_off"
     except TimeoutError:
         code = "client_too_slow"
     except ContentBrokeOff as broken:
         code = broken.code
     finally:
-        if size == length:
+        if whole:
             # A client may leave as soon as it has everything.
             code = None
         await asyncio.shield(_close(answer, hashing, digest, size, code, ended))

@@ -24,7 +24,9 @@ class Watch:
         self.sweeps = 0
 
     def start(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._wait())
+        """From now on; once."""
+        if self._watcher is None:
+            self._watcher = asyncio.get_running_loop().create_task(self._wait())
 
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
