@@ -161,9 +161,12 @@ class Customs:
             await self._withdraw(answer, record)
             return self._unrecorded(record)
         except asyncio.CancelledError:
-            # The entry is in the queue and stays there.
-            self._settled(record, 0)
+            # The entry is in the queue and stays there; one that says that something began has an end as well.
             await self._withdraw(answer, record)
+            if flows:
+                await self._ended(record, index, 0, None, "client_left")
+            else:
+                self._settled(record, 0)
             raise
         except Exception as fault:
             await self._withdraw(answer, record)

@@ -526,3 +526,18 @@ async def test_content_that_says_nothing_of_its_type_is_what_its_key_ends_with(
     told = await site.put("ana", "out/a.csv", b"id,mail\n1,ann@example.org\n", said)
     assert (told.status, told.body["masked_labels"]) == (200, ["pii.email"]), told.body
     assert told.body["content_type"] == "text/csv; charset=utf-8"
+
+
+async def test_content_whose_client_leaves_before_its_first_byte_has_an_end_on_the_trail(site: ObjectSite) -> None:
+    site.trail.gate = asyncio.Event()
+    leaving = asyncio.ensure_future(site.content("ana", "people/raw/logo.png"))
+    while not site.trail.entries:
+        await asyncio.sleep(0.001)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    site.trail.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    first, second = site.trail.entries
+    assert (first["outcome"], second["outcome"], second["bytes"]) == ("opened", "cut", 0)
+    assert (second["opened_index"], second["code"]) == (0, "client_left")
