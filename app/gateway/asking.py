@@ -94,7 +94,7 @@ class Asking:
         self, errand: Errand, caller: Caller, snapshot: PolicySnapshot, record: Record, ticket: Ticket | None
     ) -> tuple[Approval, Answer]:
         errand.require_askable()
-        terms = snapshot.terms(errand.asked)
+        terms = snapshot.terms(errand.plan.asked)
         random = self._random(ID_BYTES)
         created_at = rfc3339(self._now())
         name = f"apr_{random.hex()}"
@@ -109,12 +109,12 @@ class Asking:
                 connection=errand.connection,
                 action=errand.action.value,
                 resources=errand.resources,
-                reasons=errand.rule_names,
+                reasons=errand.plan.rule_names,
                 statement=errand.statement,
                 params=errand.params,
                 unmask=errand.unmask,
                 purpose=errand.purpose,
-                policy_version=errand.policy_version,
+                policy_version=errand.plan.policy_version,
                 terms=terms,
                 outcome=preview.outcome,
                 max_rows=errand.max_rows,

@@ -159,7 +159,7 @@ class Executing:
         answer = await self._uses.use(use, lambda: self._beaten(use.approval, person))
         if ticket is not None:
             closing = replace(use.closing, affected_rows=use.record.affected_rows)
-            await self._keys.settle(ticket, answer, closing, use.today.errand.policy_version)
+            await self._keys.settle(ticket, answer, closing, use.today.errand.plan.policy_version)
         return answer
 
     async def _load(self, approval_id: str) -> Approval | None:
@@ -221,13 +221,17 @@ class Executing:
         request = {
             **approval.request,
             "resources": sorted(set(today.errand.resources)),
-            "policy_version": today.errand.policy_version,
+            "policy_version": today.errand.plan.policy_version,
             "terms": today.terms.document(),
             "outcome": preview.outcome.document(),
         }
         try:
             anew = reopen(
-                approval, at=self._at(), request=request, difference=today.difference, reasons=today.errand.rule_names
+                approval,
+                at=self._at(),
+                request=request,
+                difference=today.difference,
+                reasons=today.errand.plan.rule_names,
             )
             record.held_sha256 = preview.outcome.held_sha256
             # Whoever leaves now leaves it whole: with the outcome that is bound goes the result that is held.

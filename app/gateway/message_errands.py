@@ -14,7 +14,6 @@ from typing import Any
 from app.approval.approval import Approval, Outcome
 from app.approval.terms import Terms
 from app.gateway.answer import Answer
-from app.gateway.deciding import Asked
 from app.gateway.envelope import Closing
 from app.gateway.errand import SALT_BYTES, NoLongerAllowed, Preview
 from app.gateway.errors import (
@@ -34,7 +33,7 @@ from app.messages.cloudevents import event_of
 from app.messages.guard import Draft
 from app.messages.payload import Form, Misfit, Payload, json_bytes
 from app.policy.caller import Caller
-from app.policy.decision import Action, Decision
+from app.policy.decision import Action
 from app.policy.snapshot import PolicySnapshot
 
 MESSAGE_KINDS = ("publish",)
@@ -122,22 +121,6 @@ class PublishErrand:
     @property
     def max_rows(self) -> int | None:
         return None
-
-    @property
-    def decision(self) -> Decision:
-        return self.plan.decision
-
-    @property
-    def asked(self) -> Asked:
-        return self.plan.asked
-
-    @property
-    def rule_names(self) -> tuple[str, ...]:
-        return self.plan.rule_names
-
-    @property
-    def policy_version(self) -> str:
-        return self.plan.policy_version
 
     @property
     def timeout_s(self) -> float:

@@ -7,7 +7,6 @@ from typing import Any
 from app.approval.approval import Approval, Outcome
 from app.approval.terms import Terms
 from app.gateway.answer import Answer
-from app.gateway.deciding import Asked
 from app.gateway.envelope import Closing
 from app.gateway.errand import SALT_BYTES, NoLongerAllowed, Preview
 from app.gateway.errors import AccessDenied, ContentDenied, ContentNotMaskable, NotFound, Refused, ResultTooLarge
@@ -17,7 +16,7 @@ from app.gateway.object_writing import Arriving, Conditions, ObjectWrites
 from app.gateway.record import Record
 from app.objects.keys import parse_key
 from app.policy.caller import Caller
-from app.policy.decision import Action, Decision
+from app.policy.decision import Action
 from app.policy.snapshot import PolicySnapshot
 
 OBJECT_KINDS = ("fetch", "put", "delete")
@@ -117,22 +116,6 @@ class ObjectErrand:
         if self.conditions.if_absent:
             given["if_absent"] = True
         return given
-
-    @property
-    def decision(self) -> Decision:
-        return self.plan.decision
-
-    @property
-    def asked(self) -> Asked:
-        return self.plan.asked
-
-    @property
-    def rule_names(self) -> tuple[str, ...]:
-        return self.plan.rule_names
-
-    @property
-    def policy_version(self) -> str:
-        return self.plan.policy_version
 
     @property
     def timeout_s(self) -> float:

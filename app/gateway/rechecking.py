@@ -34,12 +34,12 @@ async def recheck(
 ) -> Today:
     """Raises NoLongerAllowed, and Refused where nothing can be said right now."""
     errand = await errands.again(caller, snapshot, request, record, content)
-    if isinstance(errand.decision, Deny):
-        raise NoLongerAllowed(AccessDenied(errand.decision.reason, rules=errand.decision.rules))
-    record.effect, record.rules = "approve", errand.rule_names
+    if isinstance(errand.plan.decision, Deny):
+        raise NoLongerAllowed(AccessDenied(errand.plan.decision.reason, rules=errand.plan.decision.rules))
+    record.effect, record.rules = "approve", errand.plan.rule_names
     bound_terms = Terms.of(request["terms"])
     # What policy allows by now needs nobody; until it differs, the terms of then are as good as any.
-    terms = snapshot.terms(errand.asked) if isinstance(errand.decision, AskFirst) else bound_terms
+    terms = snapshot.terms(errand.plan.asked) if isinstance(errand.plan.decision, AskFirst) else bound_terms
     return Today(errand=errand, terms=terms, difference=_difference(request, errand, bound_terms, terms))
 
 

@@ -11,7 +11,6 @@ from app.approval.terms import Terms
 from app.gateway.answer import Answer
 from app.gateway.command import QueryCommand
 from app.gateway.connections import Connection
-from app.gateway.deciding import Asked
 from app.gateway.envelope import Closing
 from app.gateway.errand import NoLongerAllowed, Preview
 from app.gateway.errors import AccessDenied, InvalidRequest, NotFound, StatementInvalid, StatementNotAllowed
@@ -22,7 +21,7 @@ from app.gateway.record import Record
 from app.gateway.statements import Statements, command_of, narrowed
 from app.gateway.writing import Writes, writer_of
 from app.policy.caller import Caller
-from app.policy.decision import Action, Decision
+from app.policy.decision import Action
 from app.policy.snapshot import PolicySnapshot
 from app.sql.statement import Refusal
 from connectors.contract import Limits
@@ -109,22 +108,6 @@ class StatementErrand:
     @property
     def max_rows(self) -> int | None:
         return self.command.max_rows
-
-    @property
-    def decision(self) -> Decision:
-        return self.plan.decision
-
-    @property
-    def asked(self) -> Asked:
-        return self.plan.asked
-
-    @property
-    def rule_names(self) -> tuple[str, ...]:
-        return self.plan.rule_names
-
-    @property
-    def policy_version(self) -> str:
-        return self.plan.policy_version
 
     @property
     def timeout_s(self) -> float:
