@@ -58,7 +58,7 @@ class Decided(Protocol):
 
 
 class Errand(Protocol):
-    """`statement`, `params`, `unmask`, `purpose`, `max_rows`: as the caller asked. `timeout_s`: the longest it takes."""
+    """`statement`, `params`, `unmask`, `purpose`, `max_rows`: as the caller asked. `timeout_s`: of all of it."""
 
     @property
     def connection(self) -> str: ...
