@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from typer.testing import CliRunner, Result
 
@@ -33,7 +34,9 @@ class Site:
 
     def run(self, *args: str) -> Result:
         given = ["classify", "it", "--config", str(self.folder / "douane.yaml"), *args]
-        result = CliRunner().invoke(cli, given)
+        # The log would go to the runner's stream, which is closed afterwards: for every later test of this process.
+        with patch("app.telemetry.logs.configure"):
+            result = CliRunner().invoke(cli, given)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
 
