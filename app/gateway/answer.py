@@ -97,7 +97,7 @@ class ContentBrokeOff(Exception):  # noqa: N818
 
 
 Ended = Callable[[int, str | None, str | None], Awaitable[None]]
-"""(bytes that left, SHA-256 of them, code of what cut it short or None) -> the second entry on the trail."""
+"""(bytes that left, BLAKE3 of them, code of what cut it short or None) -> the second entry on the trail."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -176,7 +176,7 @@ class Customs:
             refused = InternalFault("The answer could not be completed: retry later, or ask for less.")
             return await self._release(self._refuse(refused, record), record, last=True)
         if flows:
-            answer.ended = lambda size, sha256, code: self._ended(record, index, size, sha256, code)
+            answer.ended = lambda size, blake3, code: self._ended(record, index, size, blake3, code)
         else:
             self._settled(record, answer.opening.size)
         return answer
@@ -192,14 +192,16 @@ class Customs:
         except Exception as fault:
             self._report(fault, record.trace_id)
 
-    async def _ended(self, record: Record, index: int, size: int, sha256: str | None, code: str | None) -> None:
+    async def _ended(self, record: Record, index: int, size: int, blake3: str | None, code: str | None) -> None:
         """The second entry of content that was streamed: how much of it left, and which bytes. That it was opened is
         durable already, so a log that fails now keeps nothing back; the operator hears of it."""
         record.outcome = "completed" if code is None else "cut"
         record.code = code
         record.facts["opened_index"] = index
+        if blake3 is not None:
+            record.facts["answer_blake3"] = blake3
         try:
-            await self._trail.append(record.entry(self._now(), sha256, size))
+            await self._trail.append(record.entry(self._now(), None, size))
         except TrailUnavailable as unavailable:
             self._report(unavailable, record.trace_id)
         finally:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import httpx2
 import pyarrow.parquet as pq
 import pytest
+from blake3 import blake3
 
 from app.audit.batch import Batch, batches
 from app.demo.state import FILES
@@ -652,9 +653,9 @@ def test_content_that_streams_leaves_what_was_opened_and_what_left(shop: Running
     opened = trail(shop)[index]
     assert (opened["outcome"], opened["operation"], opened["principal"]) == ("opened", "fetch_content", "ana")
     assert (opened["resources"], opened["content_bytes"]) == ([f"files/{LOGO}"], len(answer.content))
-    assert "answer_sha256" not in opened
-    assert [(each["outcome"], each["bytes"], each["answer_sha256"]) for each in closed] == [
-        ("completed", len(answer.content), hashlib.sha256(answer.content).hexdigest())
+    assert "answer_blake3" not in opened
+    assert [(each["outcome"], each["bytes"], each["answer_blake3"]) for each in closed] == [
+        ("completed", len(answer.content), blake3(answer.content).hexdigest())
     ]
 
 
@@ -676,7 +677,7 @@ def test_a_client_that_leaves_in_the_middle_is_on_record(shop: Running) -> None:
         big.unlink()
     assert (cut[-1]["code"], cut[-1]["operation"]) == ("client_left", "fetch_content")
     assert cut[-1]["bytes"] < 64 * 1024 * 1024
-    assert "answer_sha256" not in cut[-1]
+    assert "answer_blake3" not in cut[-1]
     assert trail(shop)[cut[-1]["opened_index"]]["outcome"] == "opened"
 
 

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 import yaml
 from approval_site import Actor
+from blake3 import blake3
 from fault_site import Gateway, Site
 
 from tests.object_servers import SeaweedServer
@@ -231,13 +231,13 @@ def sent_raw(gateway: Gateway, method: str, target: str) -> tuple[int, bytes]:
 
 
 def digest_of(gateway: Gateway, key: str, connection: str) -> tuple[int, str, int]:
-    """Of a whole body that nobody holds: its size, its SHA-256, and the index in the log at which it was opened."""
+    """Of a whole body that nobody holds: its size, its BLAKE3, and the index in the log at which it was opened."""
     with closing(gateway.line()) as line:
         line.request("GET", f"/v1/connections/{connection}/content/{key}", headers=gateway.auth("ana"))
         answer = line.getresponse()
         assert answer.status == 200, answer.read()
         index = json.loads(answer.headers["x-receipt"])["index"]
-        digest, size = sha256(), 0
+        digest, size = blake3(), 0
         while piece := answer.read(1 << 20):
             digest.update(piece)
             size += len(piece)

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from blake3 import blake3
 from exchange_site import ExchangeSite, digest_of, growth_of, s3_section, who
 from fault_site import Gateway, Issuer, assert_all_signed, until
 
@@ -21,8 +22,8 @@ BLOCK_BYTES = 1 << 20
 
 
 def two_gigabytes(path: Path) -> str:
-    """Different in every block, and its SHA-256."""
-    digest = hashlib.sha256()
+    """Different in every block, and its BLAKE3."""
+    digest = blake3()
     path.parent.mkdir(parents=True, exist_ok=True)
     stuffing = hashlib.shake_256(b"stuffing").digest(BLOCK_BYTES)
     with path.open("wb", buffering=0) as file:
@@ -46,8 +47,8 @@ def assert_passes_in_little_memory(gateway: Gateway, connection: str, expected: 
     ended = until(lambda: [e for e in gateway.logged() if e.get("opened_index") == index], what="the second entry")
     opened = gateway.logged()[index]
     assert (opened["outcome"], opened["status"], opened["content_bytes"]) == ("opened", 200, SIZE)
-    assert "answer_sha256" not in opened
-    assert [(e["outcome"], e["bytes"], e["answer_sha256"]) for e in ended] == [("completed", SIZE, expected)]
+    assert "answer_blake3" not in opened
+    assert [(e["outcome"], e["bytes"], e["answer_blake3"]) for e in ended] == [("completed", SIZE, expected)]
 
 
 def test_two_gigabytes_of_a_folder_pass_through_in_little_memory(tmp_path: Path, issuer: Issuer) -> None:
@@ -123,7 +124,7 @@ def test_twenty_renderings_at_once_keep_nobody_elses_statement_waiting(tmp_path:
                 answer = line.getresponse()
                 assert (answer.status, json.loads(answer.read())["rows"]) == (200, [[(answered % 2_000 + 1) % 7]])
                 answered += 1
-        expected = (len(whole.content), hashlib.sha256(whole.content).hexdigest())
+        expected = (len(whole.content), blake3(whole.content).hexdigest())
         assert digests == [expected] * RENDERINGS
         assert answered >= 3 * RENDERINGS
     assert_all_signed(site.audit)

@@ -134,7 +134,7 @@ async def test_raw_content_streams_and_leaves_two_entries(site: ObjectSite) -> N
     assert (told.status, told.raw) == (200, b"\x89PNG" + bytes(range(256)))
     first, second = site.trail.entries[-2:]
     assert (first["outcome"], second["outcome"], second["opened_index"]) == ("opened", "completed", 0)
-    assert second["answer_sha256"] == "digest"
+    assert second["answer_blake3"] == "digest"
     assert json.loads(told.headers["x-receipt"])["index"] == 0
 
 
