@@ -36,6 +36,7 @@ class Abilities:
     come in the order in which they were published. `keys`: it carries `key`. `outlives`: messages outlive the connector
     that published them, for another one to receive. `stops`: `stop` and `start` of the harness work. `keeps`: messages
     outlive a stop. `lists`: `topics` tells. `roams`: what one connector received another one can ack.
+    `shares`: it never hands one message to two who ask at the same moment.
     """
 
     brief_s: float
@@ -48,6 +49,7 @@ class Abilities:
     keeps: bool = True
     lists: bool = True
     roams: bool = True
+    shares: bool = True
 
 
 class MessageHarness(Protocol):
