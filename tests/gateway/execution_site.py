@@ -17,7 +17,7 @@ from app.gateway.answer import Answer
 from app.gateway.bulletin import Bulletin
 from app.gateway.command import ExecuteApproval, QueryCommand
 from app.gateway.connections import Catalogs, Connection
-from app.gateway.pipeline import Customs, Operation, Passage, UseCase
+from app.gateway.pipeline import Customs, UseCase
 from app.gateway.planning import Planner
 from app.gateway.record import Record, rfc3339
 from app.policy.connections import ConnectionKind
@@ -42,7 +42,7 @@ from connectors.contract import (
     WriteRunnable,
 )
 from tests.gateway.execution_fakes import START_S, MemoryHeld, MemoryKeys, Numbers, Outages, Store, use_cases
-from tests.gateway.fakes import FakeTokens, FakeTrail, caller
+from tests.gateway.fakes import FakeTokens, FakeTrail, caller, passage_of
 from tests.integration.store.memory_approvals import MemoryApprovals
 
 MODEL = (Path(__file__).parents[2] / "policies" / "model.conf").read_bytes()
@@ -270,15 +270,7 @@ class Site:
         while self.beside:
             await self.beside.pop()
 
-    def passage(self, who: str, use_case: UseCase, command: Any, operation: str) -> Passage:
-        return Passage(
-            operation=Operation(name=operation, scopes=frozenset(), use_case=use_case),
-            method="POST",
-            path="/",
-            trace_id="0" * 32,
-            bearer=lambda: who,
-            parse=lambda: command,
-        )
+    passage = staticmethod(passage_of)
 
     async def _call(self, who: str, use_case: UseCase, command: Any, operation: str) -> Told:
         answer: Answer = await self.customs.passage(self.passage(who, use_case, command, operation))

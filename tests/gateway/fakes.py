@@ -125,3 +125,15 @@ def passage(
         parse=parse,
         refused=refused,
     )
+
+
+def passage_of(who: str, use_case: UseCase, command: Any, operation: str) -> Passage:
+    """A request whose bearer token is the name of its caller."""
+    return Passage(
+        operation=Operation(name=operation, scopes=frozenset(), use_case=use_case),
+        method="POST",
+        path="/",
+        trace_id="0" * 32,
+        bearer=lambda: who,
+        parse=lambda: command,
+    )

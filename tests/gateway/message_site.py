@@ -27,7 +27,7 @@ from app.gateway.message_errands import MESSAGE_KINDS, PublishErrands
 from app.gateway.message_plans import MessagePlanner
 from app.gateway.message_sending import Sending
 from app.gateway.message_topics import Topics
-from app.gateway.pipeline import Customs, Operation, Passage, UseCase
+from app.gateway.pipeline import Customs, UseCase
 from app.gateway.publishing import Publish
 from app.gateway.receiving import Receive
 from app.gateway.record import rfc3339
@@ -43,7 +43,7 @@ from connectors.contract import Acked, Confirmed, ConnectorConfig, Incoming, Out
 from connectors.memory.connector import MemoryConnector
 from tests.gateway.execution_fakes import START_S, MemoryHeld, MemoryKeys, Numbers, Outages, Store
 from tests.gateway.execution_site import MODEL, Told
-from tests.gateway.fakes import FakeTokens, FakeTrail, caller
+from tests.gateway.fakes import FakeTokens, FakeTrail, caller, passage_of
 from tests.integration.store.memory_approvals import MemoryApprovals
 
 RULES = """\
@@ -238,15 +238,7 @@ class MessageSite:
         while self.beside:
             await self.beside.pop()
 
-    def passage(self, who: str, use_case: UseCase, command: Any, operation: str) -> Passage:
-        return Passage(
-            operation=Operation(name=operation, scopes=frozenset(), use_case=use_case),
-            method="POST",
-            path="/",
-            trace_id="0" * 32,
-            bearer=lambda: who,
-            parse=lambda: command,
-        )
+    passage = staticmethod(passage_of)
 
     async def _call(self, who: str, use_case: UseCase, command: Any, operation: str) -> Told:
         answer: Answer = await self.customs.passage(self.passage(who, use_case, command, operation))

@@ -33,7 +33,7 @@ from app.gateway.object_reading import ObjectReads
 from app.gateway.object_tags import ObjectTags
 from app.gateway.object_writing import ObjectWrites
 from app.gateway.objects import Objects
-from app.gateway.pipeline import Customs, Operation, Passage, UseCase
+from app.gateway.pipeline import Customs, UseCase
 from app.gateway.record import rfc3339
 from app.gateway.submitting import Submitting
 from app.gateway.using import Uses
@@ -45,7 +45,7 @@ from app.policy.load import load
 from connectors.contract import ConnectorConfig, ConnectorError
 from connectors.filesystem import FilesystemConnector
 from tests.gateway.execution_fakes import START_S, MemoryHeld, MemoryKeys, Numbers, Outages, Store
-from tests.gateway.fakes import FakeTokens, FakeTrail, caller
+from tests.gateway.fakes import FakeTokens, FakeTrail, caller, passage_of
 from tests.integration.store.memory_approvals import MemoryApprovals
 
 MODEL = (Path(__file__).parents[2] / "policies" / "model.conf").read_bytes()
@@ -295,15 +295,7 @@ class ObjectSite:
     async def sleep(self, pause_s: float) -> None:
         await asyncio.sleep(0)
 
-    def passage(self, who: str, use_case: UseCase, command: Any, operation: str) -> Passage:
-        return Passage(
-            operation=Operation(name=operation, scopes=frozenset(), use_case=use_case),
-            method="POST",
-            path="/",
-            trace_id="0" * 32,
-            bearer=lambda: who,
-            parse=lambda: command,
-        )
+    passage = staticmethod(passage_of)
 
     async def _call(self, who: str, use_case: UseCase, command: Any, operation: str) -> Told:
         answer: Answer = await self.customs.passage(self.passage(who, use_case, command, operation))
