@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.servers import free_port
 _START_TIMEOUT_S = 60.0
 
 
-class _Server:
+class _Server(ABC):
     """A process that answers on one loopback port."""
 
     def __init__(self, folder: Path) -> None:
@@ -28,8 +29,8 @@ class _Server:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def command(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def command(self) -> list[str]: ...
 
     @property
     def pid(self) -> int:
