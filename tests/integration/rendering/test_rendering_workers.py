@@ -154,13 +154,22 @@ async def test_a_process_that_is_killed_refuses_its_job_and_is_replaced(workers:
 
     async def send() -> None:
         async with workers.job(plan("csv", VIEW)) as job:
-            await job.write(CSV)
+            # More than the pipe holds: once it is written, the process has begun to read.
+            await job.write(CSV + ROWS * 7)
             os.kill(pid, signal.SIGKILL)
             await job.finish()
 
     with pytest.raises(ContentRefused) as caught:
         await send()
     assert caught.value.code is ContentFault.TOO_EXPENSIVE
+    assert (await run(workers, plan("csv", VIEW), CSV))[0].rows == 20_000
+    assert workers.pids() != (pid,)
+
+
+async def test_a_process_that_died_between_jobs_costs_no_job(workers: RenderingWorkers) -> None:
+    (pid,) = workers.pids()
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert (await run(workers, plan("csv", VIEW), CSV))[0].rows == 20_000
     assert workers.pids() != (pid,)
 
