@@ -24,9 +24,10 @@ Redactor = Callable[[str], str]
 ValueMask = Callable[[Any], Any]
 TextMask = Callable[[str], str | None]
 
+LONGEST_ADDRESS = 1_000
+"""Characters; a longer text has no email form."""
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,32}(?:\.[0-9]{1,32})?")
-_LONGEST_ADDRESS = 1_000
 _EXACT_FLOAT = 2.0**53
 _LARGEST = Decimal("1e30")
 _WIDEST_BUCKET = 2**62
@@ -177,7 +178,7 @@ def _pseudonyms(key: bytes, kind: Kind | None) -> ValueMask:
 
 
 def _email(text: str) -> str:
-    if "@" not in text or len(text) > _LONGEST_ADDRESS or "\0" in text:
+    if "@" not in text or len(text) > LONGEST_ADDRESS or "\0" in text:
         return "***"
     return "***@" + text.rpartition("@")[2]
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Redact, Step
-from app.masking.values import Kind, Redactor, masker, text_masker
+from app.masking.values import Kind, Redactor, masker
+from app.objects.arrow_masks import text_array_masker
 from app.objects.column_names import ColumnViews
 from app.objects.refusal import ContentFault, ContentRefused
 from app.objects.repeating import over_columns
@@ -97,17 +98,11 @@ class Columns:
         if isinstance(mask, Constant):
             constant = _of_type([each("")], kind)
             return lambda array: pa.repeat(constant[0], len(array)), True
-        many = over_columns(mask, each)
         if column_kind is not Kind.TEXT or (isinstance(mask, Generalise) and mask.step is Step.BUCKET):
+            many = over_columns(mask, each)
             return lambda array: _of_type(many(_values(_decoded(array, kind))), kind), False
-        # Says the same of text, and need not ask of every value whether it is any.
-        texts = over_columns(mask, text_masker(mask, self._keys, self._redact))
-
-        def masked(array: pa.Array) -> pa.Array:
-            array = _decoded(array, kind)
-            return _of_type((many if array.null_count else texts)(array.to_pylist()), kind)
-
-        return masked, False
+        texts = text_array_masker(mask, self._keys, self._redact)
+        return lambda array: texts(_decoded(array, kind)), False
 
     def _nested(self, name: str, path: str, kind: pa.DataType, inner: FieldView) -> Column | None:
         if pa.types.is_struct(kind):

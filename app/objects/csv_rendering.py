@@ -1,6 +1,6 @@
 """CSV and TSV under masks. What is written reads back, by any parser of RFC 4180, as the cells that were meant."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -9,13 +9,13 @@ import pyarrow.csv as pa_csv
 import re2
 
 from app.masking.values import Redactor, text_masker
+from app.objects.arrow_masks import text_array_masker
 from app.objects.csv_columns import ShownColumn, shown_columns
 from app.objects.csv_records import Block, Grammar, pattern
 from app.objects.encoding import as_utf8
 from app.objects.formats import FormatKind
 from app.objects.plan import RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
-from app.objects.repeating import over_columns
 from app.objects.sink import Sink
 from app.objects.unwrapping import Source
 
@@ -132,8 +132,8 @@ class _Table:
         if column.fixed:
             fixed = pa.scalar(self._quote(mask("") or ""), pa.string())
             return lambda table, block: fixed
-        each = over_columns(column.view.mask, mask)
-        return lambda table, block: self._written(_texts(each(_joined(table.column(name)).to_pylist())))
+        cells = text_array_masker(column.view.mask, plan.keys, redact)
+        return lambda table, block: self._written(_filled(cells(_joined(table.column(name)))))
 
     def _raw(self, cells: pa.Array, block: Block) -> pa.Array:
         # Without quotes in the content, no cell of it holds anything that needs them.
@@ -150,9 +150,8 @@ class _Table:
         return cells
 
 
-def _texts(cells: Iterable[str | None]) -> pa.Array:
-    texts = pa.array(cells, pa.string())
-    return texts.fill_null("") if texts.null_count else texts
+def _filled(cells: pa.Array) -> pa.Array:
+    return cells.fill_null("") if cells.null_count else cells
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:

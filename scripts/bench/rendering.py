@@ -4,6 +4,8 @@ Ten fields a record, three of them masked: an e-mail address shown in part, a na
 are those of 20,000 people; in the rows that say so, no name comes twice, and every pseudonym is an HMAC. Content is
 drawn from a seed. MB/s are given of the content as it is stored and of the same table as CSV has it, since the size of
 Parquet depends on how well it compresses. CPU seconds are those of the process that renders, alone.
+"bare" is what PyArrow takes to read such a file and to write its columns again as Douane does, with no mask and nothing
+checked: what no rendering of Parquet can exceed.
 """
 
 import argparse
@@ -146,6 +148,7 @@ class Case:
     bytes_a_row: int
 
 
+PARQUET = Case(name="parquet", format=ContentFormat(kind=FormatKind.PARQUET), write=write_parquet, bytes_a_row=30)
 CASES = (
     Case(name="csv", format=ContentFormat(kind=FormatKind.CSV), write=write_csv, bytes_a_row=140),
     Case(
@@ -162,7 +165,7 @@ CASES = (
     ),
     Case(name="ndjson", format=ContentFormat(kind=FormatKind.NDJSON), write=write_ndjson, bytes_a_row=230),
     Case(name="json", format=ContentFormat(kind=FormatKind.JSON), write=write_json, view=LISTED, bytes_a_row=230),
-    Case(name="parquet", format=ContentFormat(kind=FormatKind.PARQUET), write=write_parquet, bytes_a_row=30),
+    PARQUET,
     Case(
         name="parquet, different",
         format=ContentFormat(kind=FormatKind.PARQUET),
@@ -174,11 +177,19 @@ CASES = (
 )
 
 
+def rows_of(case: Case, megabytes: int) -> int:
+    return int(megabytes * MEGABYTE / case.bytes_a_row) // BATCH_ROWS * BATCH_ROWS + BATCH_ROWS
+
+
+def table_mb_of(rows: int) -> float:
+    return sum(len(as_csv(one)) for one in batches(BATCH_ROWS)) * rows / BATCH_ROWS / MEGABYTE
+
+
 async def measure(workers: RenderingWorkers, case: Case, megabytes: int, folder: Path) -> str:
-    rows = int(megabytes * MEGABYTE / case.bytes_a_row) // BATCH_ROWS * BATCH_ROWS + BATCH_ROWS
+    rows = rows_of(case, megabytes)
     path = folder / "content"
     case.write(path, rows)
-    table_mb = sum(len(as_csv(one)) for one in batches(BATCH_ROWS)) * rows / BATCH_ROWS / MEGABYTE
+    table_mb = table_mb_of(rows)
     plan = RenderPlan(format=case.format, view=case.view, keys={"people": b"k" * 32})
     (pid,) = workers.pids()
     forget_peak(pid)
@@ -198,6 +209,26 @@ async def measure(workers: RenderingWorkers, case: Case, megabytes: int, folder:
     )
 
 
+def measure_bare(megabytes: int, folder: Path) -> str:
+    rows = rows_of(PARQUET, megabytes)
+    path = folder / "content"
+    PARQUET.write(path, rows)
+    out = folder / "written"
+    began_s = time.process_time()
+    content = pq.ParquetFile(path, pre_buffer=False)
+    with pq.ParquetWriter(
+        out, content.schema_arrow, compression="zstd", compression_level=1, write_statistics=False, store_schema=False
+    ) as writer:
+        for one in content.iter_batches(65_536, use_threads=False):
+            writer.write_batch(one, row_group_size=one.num_rows)
+    spent_s = time.process_time() - began_s
+    size_mb, table_mb = path.stat().st_size / MEGABYTE, table_mb_of(rows)
+    return (
+        f"{'parquet, bare':<19}{size_mb:>9.0f}{table_mb:>10.0f}{size_mb / spent_s:>11.0f}{table_mb / spent_s:>12.0f}"
+        f"{'-':>11}{'-':>8}{out.stat().st_size / MEGABYTE:>9.0f}{'-':>10}"
+    )
+
+
 async def main(megabytes: int, names: list[str]) -> None:
     print(f"{'':<19}{'content':>9}{'as CSV':>10}{'content':>11}{'as CSV':>12}{'content':>11}{'target':>8}", end="")
     print(f"{'out':>9}{'peak':>10}")
@@ -213,6 +244,8 @@ async def main(megabytes: int, names: list[str]) -> None:
                 print(await measure(workers, case, megabytes, Path(folder)), flush=True)
             finally:
                 await workers.aclose()
+            if case is PARQUET:
+                print(measure_bare(megabytes, Path(folder)), flush=True)
 
 
 if __name__ == "__main__":

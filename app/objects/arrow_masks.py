@@ -1,0 +1,67 @@
+"""Masks over arrays of text: by Arrow, where it can say what app.masking.values says of each value, and otherwise over
+each value that an array holds."""
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from app.masking.masks import Generalise, Mask, Partial, Pseudonym, Redact, Step
+from app.masking.values import LONGEST_ADDRESS, Redactor, text_masker
+from app.objects.repeating import over_columns
+
+_NUL = "\0"
+
+
+def text_array_masker(mask: Mask, keys: Mapping[str, bytes], redact: Redactor) -> Callable[[pa.Array], pa.Array]:
+    """text_masker over arrays of strings, large ones or not; null stays null. The function raises ArrowInvalid or
+    UnicodeDecodeError for text that is not UTF-8."""
+    many = over_columns(mask, text_masker(mask, keys, redact))
+    repeats = isinstance(mask, Pseudonym | Redact)
+
+    def masked(array: pa.Array) -> pa.Array:
+        whole = _whole(mask, array)
+        if whole is not None:
+            return whole
+        if repeats or array.null_count:
+            # No value comes twice in it, and no null.
+            encoded = array.dictionary_encode()
+            return pa.array(many(encoded.dictionary.to_pylist()), array.type).take(encoded.indices)
+        return pa.array(many(array.to_pylist()), array.type)
+
+    return masked
+
+
+def _whole(mask: Mask, array: pa.Array) -> pa.Array | None:
+    """None: not this mask, or not these values, and each has to be masked by itself."""
+    match mask:
+        case Partial(email=True):
+            return _emails(array) if _is_ordinary(array, LONGEST_ADDRESS) else None
+        case Partial(keep_last=keep_last) if keep_last > 0:
+            return _last(array, keep_last) if _is_ordinary(array) else None
+        case Generalise(step=Step.PREFIX, size=size) if size > 0:
+            return pc.utf8_slice_codeunits(array, 0, size) if _is_ordinary(array) else None
+        case _:
+            return None
+
+
+def _is_ordinary(array: pa.Array, longest: int | None = None) -> bool:
+    """Whether no value has a NUL character or is too long for the rule that every mask is known by."""
+    array.validate(full=True)
+    if longest is not None and (pc.max(pc.binary_length(array)).as_py() or 0) > longest:
+        return False
+    return not pc.any(pc.match_substring(array, _NUL)).as_py()
+
+
+def _emails(array: pa.Array) -> pa.Array:
+    stars, at = pa.scalar("***", array.type), pa.scalar("@", array.type)
+    is_address = pc.match_substring(array, "@")
+    parts = pc.split_pattern(pc.if_else(is_address, array, at), "@", max_splits=1, reverse=True)
+    return pc.if_else(is_address, pc.binary_join_element_wise(stars, pc.list_element(parts, 1), at), stars)
+
+
+def _last(array: pa.Array, keep_last: int) -> pa.Array:
+    stars, nothing = pa.scalar("***", array.type), pa.scalar("", array.type)
+    is_long = pc.greater_equal(pc.utf8_length(array), 2 * keep_last)
+    end = pc.utf8_slice_codeunits(array, -keep_last)
+    return pc.if_else(is_long, pc.binary_join_element_wise(stars, end, nothing), stars)
