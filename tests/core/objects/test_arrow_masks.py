@@ -45,9 +45,7 @@ def redact(text: str) -> str:
 @example(texts=["abcdefg\0h"], mask=Partial(keep_last=4), cut=0, large=False)
 @example(texts=["ab\0cd", "ab"], mask=Generalise(step=Step.PREFIX, size=3), cut=0, large=False)
 @example(texts=[None, "a@b"], mask=Partial(email=True), cut=0, large=True)
-def test_every_value_is_masked_as_it_would_be_alone(
-    texts: list[str | None], mask: Mask, cut: int, large: bool
-) -> None:
+def test_every_value_is_masked_as_it_would_be_alone(texts: list[str | None], mask: Mask, cut: int, large: bool) -> None:
     alone = text_masker(mask, KEYS, redact)
     array = pa.array(texts, pa.large_string() if large else pa.string()).slice(cut)
     masked = text_array_masker(mask, KEYS, redact)(array)
