@@ -18,7 +18,7 @@ from app.workers.rendering_child import LENGTH
 
 START_TIMEOUT_S = 30.0
 _MAX_ANSWER_BYTES = 1 << 20
-_ENVIRONMENT = {
+ENVIRONMENT = {
     # One arena that is kept: pages that go back to the system and come again cost more than the work on them. The
     # threshold is the highest that glibc takes.
     "ARROW_DEFAULT_MEMORY_POOL": "system",
@@ -53,7 +53,7 @@ class RenderingProcess:
         self.kill()
         ours, theirs = socket.socketpair()
         with theirs:
-            environment = {**_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+            environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "app.workers.rendering_child", str(theirs.fileno()), str(self._memory_bytes)],
                 pass_fds=(theirs.fileno(),),
