@@ -46,7 +46,8 @@ def _whole(mask: Mask, array: pa.Array) -> pa.Array | None:
 
 
 def _is_ordinary(array: pa.Array, longest: int | None = None) -> bool:
-    """Whether no value has a NUL character or is too long for the rule that every mask is known by."""
+    """Masks have rules of their own for values with a NUL character and for addresses that are too long (counted in
+    characters; in bytes here, which only sends more of them the slow way)."""
     array.validate(full=True)
     if longest is not None and (pc.max(pc.binary_length(array)).as_py() or 0) > longest:
         return False

@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "LC_ALL": "C.UTF-8",
 }
+"""Of the process, and all of it but the path of modules."""
 
 
 class ProcessLost(Exception):  # noqa: N818
