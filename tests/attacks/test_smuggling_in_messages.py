@@ -101,7 +101,7 @@ async def test_a_content_type_is_not_masked_but_refused(site: MessageSite) -> No
     async with MessageSite(data=data) as masking:
         told = await masking.publish("ana", "strict", text="x", content_type="text/4111111111111111")
         assert (told.status, told.code) == (403, "content_denied")
-        assert "4111" not in told.raw.decode()
+        assert "41111111" not in told.raw.decode()
 
 
 async def test_a_number_in_an_event_is_masked_and_waits_for_a_human_as_it_was_masked() -> None:
