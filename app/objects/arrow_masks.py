@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.masking.masks import Generalise, Mask, Partial, Pseudonym, Redact, Step
+from app.masking.masks import Generalise, Mask, Partial, Step
 from app.masking.values import LONGEST_ADDRESS, Redactor, text_masker
 from app.objects.repeating import over_columns
 
@@ -17,17 +17,14 @@ def text_array_masker(mask: Mask, keys: Mapping[str, bytes], redact: Redactor) -
     """text_masker over arrays of strings, large ones or not; null stays null. The function raises ArrowInvalid or
     UnicodeDecodeError for text that is not UTF-8."""
     many = over_columns(mask, text_masker(mask, keys, redact))
-    repeats = isinstance(mask, Pseudonym | Redact)
 
     def masked(array: pa.Array) -> pa.Array:
         whole = _whole(mask, array)
         if whole is not None:
             return whole
-        if repeats or array.null_count:
-            # No value comes twice in it, and no null.
-            encoded = array.dictionary_encode()
-            return pa.array(many(encoded.dictionary.to_pylist()), array.type).take(encoded.indices)
-        return pa.array(many(array.to_pylist()), array.type)
+        # No value is in its dictionary twice, and no null.
+        encoded = array.dictionary_encode()
+        return pa.array(many(encoded.dictionary.to_pylist()), array.type).take(encoded.indices)
 
     return masked
 

@@ -128,8 +128,8 @@ class _Table:
         name = str(column.at)
         if column.view.mask is None:
             return lambda table, block: self._raw(_joined(table.column(name)), block)
-        mask = text_masker(column.view.mask, plan.keys, redact)
         if column.fixed:
+            mask = text_masker(column.view.mask, plan.keys, redact)
             fixed = pa.scalar(self._quote(mask("") or ""), pa.string())
             return lambda table, block: fixed
         cells = text_array_masker(column.view.mask, plan.keys, redact)

@@ -44,6 +44,7 @@ def redact(text: str) -> str:
 @example(texts=["a@b@c", "none", "@", "a@"], mask=Partial(email=True), cut=0, large=False)
 @example(texts=["abcdefg\0h"], mask=Partial(keep_last=4), cut=0, large=False)
 @example(texts=["ab\0cd", "ab"], mask=Generalise(step=Step.PREFIX, size=3), cut=0, large=False)
+@example(texts=["a@b", LONG + "é@"], mask=Partial(email=True), cut=0, large=False)
 @example(texts=[None, "a@b"], mask=Partial(email=True), cut=0, large=True)
 def test_every_value_is_masked_as_it_would_be_alone(texts: list[str | None], mask: Mask, cut: int, large: bool) -> None:
     alone = text_masker(mask, KEYS, redact)
