@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from connectors.contract import ConnectorError, Failure, Limits, ResultColumn, Runnable
 from connectors.delivery import too_large
-from connectors.sqlite.faults import translated
+from connectors.sqlite.faults import is_busy, translated
 from connectors.sqlite.functions import register
 from connectors.sqlite.wall import Wall
 
@@ -86,7 +86,9 @@ def _wake_virtual_tables(connection: sqlite3.Connection) -> None:
         quoted = name.replace('"', '""')
         try:
             connection.execute(f'SELECT * FROM "{quoted}" LIMIT 0').close()  # noqa: S608 - quoted identifier
-        except sqlite3.Error:
+        except sqlite3.Error as e:
+            if is_busy(e):
+                raise
             # A module that this library lacks: the table cannot be read, and everything else can.
             continue
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from connectors.contract import ConnectorError, Failure, Fault, ResultColumn, WriteLimits, WriteRunnable
 from connectors.delivery import too_large
@@ -35,6 +36,7 @@ _SETTINGS = (
     "PRAGMA cache_size = -65536",
 )
 _measured = marshal.dumps
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,22 +194,22 @@ class WritingSession:
         """In a transaction, on the schema that this connection was opened with: virtual tables, once connected anew,
         would declare themselves to the wall."""
         while True:
-            connection, facts = self._connected()
-            self._begin(connection)
+            connection, facts = self._once_free(self._connected)
+            self._once_free(partial(connection.execute, "BEGIN IMMEDIATE"))
             self._check_file()
             if connection.execute("PRAGMA schema_version").fetchone() == (facts.version,):
                 return connection, facts
             self.close()
 
-    def _begin(self, connection: sqlite3.Connection) -> None:
+    def _once_free(self, step: Callable[[], _T]) -> _T:
+        """Waits while others have the file to themselves, no longer than the write may take. Those are not only who
+        write: in WAL mode, who opens it first or closes it last has it alone for a moment, the schema included."""
         while True:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                return step()
             except sqlite3.OperationalError as e:
                 if not is_busy(e) or time.monotonic() > self._deadline or self._stopped.wait(_RETRY_S):
                     raise
-                continue
-            return
 
     @staticmethod
     def _foreign_key_violations(connection: sqlite3.Connection) -> int:

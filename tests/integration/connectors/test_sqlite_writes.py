@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -304,6 +304,54 @@ async def test_a_write_waits_its_turn_and_no_longer_than_its_time(path: Path) ->
         with suppress(asyncio.CancelledError):
             await first
         assert (await written(connector, "DELETE FROM item WHERE id = 3 RETURNING 1"))[0].affected == 1
+
+
+@contextmanager
+def held_alone(path: Path) -> Iterator[sqlite3.Connection]:
+    """As the file is for a moment while others open it first or close it last: not even its schema can be read."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        if holder.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        holder.execute("UPDATE other SET v = v")
+        with (
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+            closing(sqlite3.connect(path, timeout=0)) as other,
+        ):
+            other.execute("PRAGMA schema_version")
+        yield holder
+
+
+@pytest.mark.parametrize("journal", ["DELETE", "WAL"])
+async def test_the_first_write_waits_for_who_has_the_file_alone(tmp_path: Path, journal: str) -> None:
+    path = filled(tmp_path / "items.db", journal)
+    async with opened(path) as connector:
+        with held_alone(path):
+            writing = asyncio.create_task(written(connector, "INSERT INTO item (name) VALUES ('chair') RETURNING 1"))
+            await asyncio.sleep(0.3)
+            assert not writing.done()
+        assert (await writing)[0].affected == 1
+    assert rows(path, "SELECT count(*) FROM words WHERE words MATCH 'chair'") == [(1,)]
+
+
+@pytest.mark.parametrize("journal", ["DELETE", "WAL"])
+async def test_the_first_write_waits_for_the_file_no_longer_than_its_time_or_its_caller(
+    tmp_path: Path, journal: str
+) -> None:
+    path = filled(tmp_path / "items.db", journal)
+    async with opened(path) as connector:
+        with held_alone(path):
+            error = await refused(
+                connector, "DELETE FROM item RETURNING 1", replace(FREELY, read=replace(GENEROUS, timeout_s=0.3))
+            )
+            assert (error.failure, error.retryable) == (Failure.UNAVAILABLE, True)
+            left = asyncio.create_task(written(connector, "DELETE FROM item RETURNING 1"))
+            await asyncio.sleep(0.1)
+            left.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await left
+        assert (await written(connector, "DELETE FROM item WHERE id = 3 RETURNING 1"))[0].affected == 1
+    assert rows(path, "SELECT count(*) FROM item") == [(9,)]
 
 
 async def test_closing_waits_for_a_write_that_was_cancelled(path: Path) -> None:
