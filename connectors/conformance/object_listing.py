@@ -35,6 +35,16 @@ class ListingConformance:
                 page = await connector.list("b/", after=after, limit=10, shallow=False)
                 assert names_of(page) == [k for k in keys if k.startswith("b/") and k > after], after
 
+    async def test_a_page_goes_on_behind_a_key_that_is_the_prefix_itself(self, harness: ObjectHarness) -> None:
+        async with opened(harness) as connector:
+            for key in ("b/1", "b/12", "b/123", "b/2"):
+                await stored(connector, key, b"1")
+            assert await keys_of(connector, "b/1", limit=1) == ["b/1", "b/12", "b/123"]
+            for shallow in (False, True):
+                page = await connector.list("b/1", after="b/1", limit=10, shallow=shallow)
+                assert names_of(page) == ["b/12", "b/123"]
+                assert names_of(await connector.list("b/2", after="b/2", limit=10, shallow=shallow)) == []
+
     async def test_folders_are_folded_and_skipped_as_one_name(self, harness: ObjectHarness) -> None:
         async with opened(harness) as connector:
             for key in ("a", "b/1", "b/2", "b/c/3", "d", "e/f/g"):

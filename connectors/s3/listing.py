@@ -21,7 +21,7 @@ async def page_of(client: Client, bucket: str, prefix: str, *, after: str, limit
         return ObjectPage(objects=())
     # botocore asks for names in percent-encoding and decodes them: XML 1.0 has no way to write some characters.
     wanted: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
-    if after > prefix:
+    if after and after >= prefix:
         wanted["StartAfter"] = after
     if shallow:
         wanted["Delimiter"] = "/"

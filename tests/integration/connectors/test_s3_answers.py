@@ -75,8 +75,8 @@ def test_pages_of_amazon_hold_every_name_once(
     folded = set()
     for key in stored if shallow else ():
         rest, slash, _ = key[len(prefix) :].partition("/")
-        if key.startswith(prefix) and slash and rest:
-            folded.add(prefix + rest + slash)
+        if key.startswith(prefix) and slash and "//" not in (name := prefix + rest + slash):
+            folded.add(name)
     wanted = sorted(
         (keys if not shallow else {k for k in keys if "/" not in k[len(prefix) :]} | folded), key=str.encode
     )
