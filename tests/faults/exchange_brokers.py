@@ -85,10 +85,10 @@ class Nats:
         self._server.start()
 
     def pause(self) -> None:
-        self._server.tell(signal.SIGSTOP)
+        self._server.pause()
 
     def resume(self) -> None:
-        self._server.tell(signal.SIGCONT)
+        self._server.resume()
 
 
 class Rabbit:
@@ -192,10 +192,10 @@ class Sqs:
         self._server.start()
 
     def pause(self) -> None:
-        self._server.tell(signal.SIGSTOP)
+        self._server.pause()
 
     def resume(self) -> None:
-        self._server.tell(signal.SIGCONT)
+        self._server.resume()
 
 
 class Kafka:

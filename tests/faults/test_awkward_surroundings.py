@@ -2,7 +2,6 @@
 
 import os
 import resource
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from fault_site import Got, InBackground, Issuer, Problem, Site, assert_all_signed, until
 
+from tests.freezing import freeze, thaw
 from tests.servers import PostgresServer
 
 ONE = "SELECT id FROM people WHERE id = 1"
@@ -23,12 +23,12 @@ def frozen(pg: PostgresServer) -> Iterator[None]:
     sessions = pg.psql("SELECT pid FROM pg_stat_activity WHERE usename = 'reader'").split()
     stopped = [*map(int, sessions), pg.pid]
     for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
     try:
         yield
     finally:
         for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+            thaw(pid)
 
 
 def test_a_database_that_hangs_takes_nobody_with_it(tmp_path: Path, issuer: Issuer, pg: PostgresServer) -> None:

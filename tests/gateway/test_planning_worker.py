@@ -12,6 +12,7 @@ from app.sql.guards import guard_of
 from app.sql.statement import Refusal, SqlRefused
 from app.workers.planning import PlanningWorker
 from connectors.contract import Catalog, Column, Dialect, Table, TableKind
+from tests.freezing import freeze
 
 GUARD = guard_of(Dialect.SQLITE)
 KEY = ("main", "t")
@@ -52,7 +53,7 @@ async def test_a_worker_that_is_killed_between_and_within_requests_costs_nobody_
     os.kill(pid_of(worker), signal.SIGKILL)
     rewritten = await worker.rewrite(GUARD, statement, VIEWS, catalog("v"))
     assert "id" in rewritten.sql
-    os.kill(pid_of(worker), signal.SIGSTOP)
+    freeze(pid_of(worker))
     running = asyncio.create_task(plan(worker))
     await asyncio.sleep(0.05)
     os.kill(pid_of(worker), signal.SIGKILL)
@@ -82,7 +83,7 @@ async def test_a_statement_that_takes_too_long_is_refused_and_the_next_one_is_re
     worker = PlanningWorker(timeout_s=1.0)
     await worker.warm()
     stopped = pid_of(worker)
-    os.kill(stopped, signal.SIGSTOP)
+    freeze(stopped)
     with pytest.raises(SqlRefused) as refused:
         await plan(worker)
     assert refused.value.refusal is Refusal.TOO_COMPLEX

@@ -4,7 +4,6 @@ others change."""
 import asyncio
 import contextlib
 import dataclasses
-import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -110,7 +109,7 @@ async def test_a_server_that_hangs_is_told_and_used_again(server: NatsServer) ->
     async with stream(server.url, "P", subjects=["p"]), opened(server.url, "P") as connected:
         await published(connected, outgoing("p", "0"))
         (came,) = await taken(connected, "p", 1)
-        server.tell(signal.SIGSTOP)
+        server.pause()
         try:
             error = await failed(connected.publish(outgoing("p", "1", dedup_id="1"), timeout_s=0.5))
             assert error.failure is Failure.OUTCOME_UNKNOWN
@@ -118,7 +117,7 @@ async def test_a_server_that_hangs_is_told_and_used_again(server: NatsServer) ->
             error = await failed(connected.receive("p", limit=1, visibility_s=LONG_S, wait_s=0))
             assert error.failure is Failure.UNAVAILABLE
         finally:
-            server.tell(signal.SIGCONT)
+            server.resume()
         assert (await connected.publish(outgoing("p", "1", dedup_id="1"), timeout_s=10)).duplicate
         assert await connected.ack("p", [came.handle], timeout_s=10) == (Acked.DONE,)
         assert [m.body for m in await taken(connected, "p", 1)] == [b"1"]

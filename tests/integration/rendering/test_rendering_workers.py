@@ -22,6 +22,7 @@ from app.objects.refusal import ContentFault, ContentRefused
 from app.policy.content import ContentView, FieldView
 from app.workers.rendering import RenderingWorkers
 from tests.core.objects.renderings import GZIP, KEYS, NAME, NOTE, RAW, plan, rendered
+from tests.freezing import freeze
 
 VIEW = ContentView(columns={"id": RAW, "name": NAME, "note": NOTE}, paths={"$.id": RAW, "$.name": NAME})
 TEXT = ContentView(text=FieldView(mask=Redact()))
@@ -194,7 +195,7 @@ async def test_a_job_that_takes_too_long_is_refused_and_its_process_killed() -> 
     workers = RenderingWorkers(size=1, memory_bytes=MEMORY_BYTES, timeout_s=0.2)
     await workers.warm()
     (pid,) = workers.pids()
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         with pytest.raises(ContentRefused) as caught:
             await run(workers, plan("csv", VIEW), CSV * 10)

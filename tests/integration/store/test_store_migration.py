@@ -6,12 +6,14 @@ from pathlib import Path
 import alembic.command
 import pytest
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from stored_approvals import approval, approved, at
 
 import app.store.database as database
 from app.approval.approval import Happening, State
 from app.approval.terms import Terms
+from app.ports import StoreUnavailable
 from app.store.approvals import ApprovalStore
 
 STATES = ("pending", "approved", "executing", "executed", "rejected")
@@ -74,6 +76,21 @@ async def test_a_store_that_is_empty_goes_up_down_and_up_again(url: str) -> None
     async with ApprovalStore.open(url) as store:
         await store.create(approval(1))
         assert await store.get(approval(1).approval_id) == approval(1)
+
+
+def test_the_newest_revision_is_the_one_that_alembic_would_go_to() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    assert database._newest_revision() == ScriptDirectory.from_config(config).get_current_head()
+
+
+async def test_a_store_of_a_later_version_is_left_alone(url: str) -> None:
+    async with ApprovalStore.open(url) as store, store.engine.execution_options(writes=True).begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreUnavailable, match="another version"):
+        async with ApprovalStore.open(url):
+            pass
 
 
 DAMAGE = {
