@@ -9,7 +9,6 @@ from app.api.document import agents_document
 from app.api.door import AsgiApp
 from app.api.operations import SCOPES
 from app.checking import check
-from app.classifying import ClassifyRefused, Sampling, classify
 from app.demo.banner import TOKENS, banner
 from app.demo.state import prepare
 from app.identity.demo_issuer import DemoProfile, demo_identity, ensure_key, refuse_unless_alone_on_loopback, token_for
@@ -25,11 +24,8 @@ from app.wiring import DemoParts, application, gateway
 from connectors.registry import kinds
 
 __all__ = [
-    "ClassifyRefused",
-    "Sampling",
     "StartRefused",
     "check",
-    "classify",
     "demo",
     "openapi_document",
     "serve",

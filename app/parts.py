@@ -113,7 +113,8 @@ async def open_parts(settings: Settings, extra: Identity | None) -> AsyncIterato
         background.start(catalogs.keep_fresh(CATALOG_REFRESH_S))
         reached = Reached({**configured.buckets, **configured.brokers})
         background.start(reached.keep_looking(CATALOG_REFRESH_S))
-        background.start(worker.warm())
+        if connections:
+            background.start(worker.warm())
         detectors = build_detectors(settings.detectors)
         renderer = RenderingWorkers(
             size=RENDERERS,

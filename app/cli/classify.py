@@ -38,8 +38,9 @@ def classify(
     objects: Annotated[int, typer.Option(min=1, max=100_000, help="Listed at most.")] = 500,
 ) -> None:
     """Look at samples of a connection and propose labels for its data file. Nothing is changed, no value is printed."""
-    from app.main import ClassifyRefused, Sampling, StartRefused
-    from app.main import classify as look
+    from app.classifying import ClassifyRefused, Sampling
+    from app.classifying import classify as look
+    from app.main import StartRefused
     from app.policy.proposing import DEFAULT_CONFIDENCE
     from app.settings import SettingsError, config_path, load_settings
     from app.telemetry import logs

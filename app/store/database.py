@@ -6,9 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import alembic.command
-from alembic.config import Config
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -123,8 +121,32 @@ def _migrate(connection: Connection) -> None:
     # Several workers start at once: SQLite's BEGIN IMMEDIATE lets one through at a time, PostgreSQL needs to be told
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+    if _revisions(connection) == [_newest_revision()]:
+        return
+    # Alembic takes ten megabytes, which a gateway whose store is of today would hold for nothing.
+    import alembic.command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    alembic.command.upgrade(config, "head")
+    try:
+        alembic.command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreUnavailable(
+            "the store is of another version of Douane: use that one, or a store of its own"
+        ) from error
+
+
+def _revisions(connection: Connection) -> list[str]:
+    """Alembic's own note of what was done to this database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return []
+    return list(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
+
+
+def _newest_revision() -> str:
+    """By the names of the files, `NNNN_what.py`."""
+    return max(path.name for path in _MIGRATIONS.glob("versions/[0-9]*.py")).partition("_")[0]

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import boto3
 from botocore.config import Config
 
+from connectors.boto_clients import client_of
 from connectors.contract import ConnectorConfig, ConnectorError, Failure, SecretSource
 from connectors.s3.faults import refuses_credentials, translated, translated_change, worth_repeating
 from connectors.s3.options import Options
@@ -121,13 +121,13 @@ class Client:
             return self._client
 
     def _build(self, secrets: Mapping[str, str]) -> None:
-        session = boto3.session.Session(
-            aws_access_key_id=secrets.get("access_key"),
-            aws_secret_access_key=secrets.get("secret_key"),
-            aws_session_token=secrets.get("session_token"),
-            region_name=self._options.region,
+        self._client = client_of(
+            "s3",
+            secrets,
+            region=self._options.region,
+            endpoint_url=self._options.endpoint_url,
+            config=self._config(),
         )
-        self._client = session.client("s3", endpoint_url=self._options.endpoint_url, config=self._config())
         self._known = secrets
 
     def _config(self) -> Config:

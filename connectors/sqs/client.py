@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-import boto3
 from botocore.config import Config
 
+from connectors.boto_clients import client_of
 from connectors.contract import ConnectorConfig
 from connectors.sqs.faults import no_queue, refuses_credentials
 
@@ -87,15 +87,11 @@ class Client:
         return {name: read() for name, read in self._secrets.items()}
 
     def _built(self, secrets: Mapping[str, str]) -> "SQSClient":
-        session = boto3.session.Session(
-            aws_access_key_id=secrets.get("access_key"),
-            aws_secret_access_key=secrets.get("secret_key"),
-            aws_session_token=secrets.get("session_token"),
-            region_name=self._region,
-        )
         self._known = secrets
-        return session.client(
+        built: SQSClient = client_of(
             "sqs",
+            secrets,
+            region=self._region,
             endpoint_url=self._endpoint_url,
             config=Config(
                 connect_timeout=_CONNECT_TIMEOUT_S,
@@ -106,3 +102,4 @@ class Client:
                 user_agent_extra="douane",
             ),
         )
+        return built
