@@ -9,11 +9,6 @@ from app.api.document import agents_document
 from app.api.door import AsgiApp
 from app.api.operations import SCOPES
 from app.checking import check
-from app.demo.banner import TOKENS, banner
-from app.demo.state import prepare
-from app.identity.demo_issuer import DemoProfile, demo_identity, ensure_key, refuse_unless_alone_on_loopback, token_for
-from app.identity.demo_login import DemoLogin
-from app.identity.demo_people import BROWSER_CLIENT
 from app.parts import file_of
 from app.serving import StartRefused, run, run_workers, with_lifespan
 from app.settings.load import CONFIG_VARIABLE, config_path, load_settings
@@ -67,6 +62,19 @@ def worker() -> AsgiApp:
 
 def demo(state_dir: Path, host: str, port: int) -> None:
     """Everything embedded on loopback; prints what to try when requests are answered."""
+    # Other gateways hold nothing of it.
+    from app.demo.banner import TOKENS, banner
+    from app.demo.state import prepare
+    from app.identity.demo_issuer import (
+        DemoProfile,
+        demo_identity,
+        ensure_key,
+        refuse_unless_alone_on_loopback,
+        token_for,
+    )
+    from app.identity.demo_login import DemoLogin
+    from app.identity.demo_people import BROWSER_CLIENT
+
     logs.configure(level="warning")
     refuse_unless_alone_on_loopback(bind_host=host, public_url=f"http://{host}", other_issuers=())
     state = prepare(state_dir, port=port, host=host)

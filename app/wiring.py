@@ -160,6 +160,7 @@ def _customs(parts: Parts, problems: Problems) -> Customs:
                 code=record.code,
                 status=record.status,
                 reason=record.reason,
+                causes=record.causes,
                 connection=record.connection,
                 trace_id=record.trace_id,
                 duration_ms=round(duration_s * 1000, 1),

@@ -26,6 +26,16 @@ def rule_ids(rules: Sequence[RuleRef]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{rule.file}:{rule.line}" for rule in rules))
 
 
+def _causes(error: BaseException) -> tuple[str, ...]:
+    """No message of any: those quote what was asked and what is stored."""
+    causes = []
+    while (cause := error.__cause__) is not None and len(causes) < _MOST_CAUSES:
+        causes.append(f"{type(cause).__module__}.{type(cause).__qualname__}")
+        error = cause
+    return tuple(causes)
+
+
+_MOST_CAUSES = 8
 _INLINE_JSON_BYTES = 2_048
 
 
@@ -80,6 +90,8 @@ class Record:
     status: int = 0
     code: str | None = None
     reason: str | None = None
+    causes: Sequence[str] = ()
+    """Classes of the errors behind a failure, the nearest first: for the operator, not for the trail."""
 
     def refuse(self, refused: Refused, status: int) -> None:
         self.outcome, self.status = refused.outcome, status
@@ -87,6 +99,8 @@ class Record:
         self.rows = 0
         if refused.outcome == "denied":
             self.effect = "deny"
+        if refused.outcome == "failed":
+            self.causes = _causes(refused)
         if refused.rules:
             self.rules = rule_ids(refused.rules)
 

@@ -20,7 +20,7 @@ EVENT_KEYS = frozenset({
     "connection", "kind", "issuer", "kid", "policy_version", "catalog_version", "file", "line", "problems", "findings",
     "log", "index", "entries", "attempt", "retry_after_s", "reason", "workers", "worker", "pid", "host", "port",
     "version", "signal", "count", "keys", "rules", "state_dir", "config", "finding", "severity", "expires_at",
-    "max_age_s", "error_type", "error_at", "template", "source", "dropped", "target",
+    "max_age_s", "error_type", "error_at", "causes", "template", "source", "dropped", "target",
 })  # fmt: skip
 """Names of things and counts. Absent on purpose: sql, statement, params, token, sub, principal, claims, url, body."""
 

@@ -1,5 +1,6 @@
 """Puts that end in the middle, approvals across restarts, a store of approvals that is away: nothing is half there."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,10 +9,11 @@ from typing import Any
 
 import pytest
 from approval_site import refused, story
-from exchange_site import ExchangeSite, s3_section, who
+from exchange_site import ExchangeSite, s3_section, secret_file, who
 from fault_site import InBackground, Issuer, Problem, assert_verifies, entries, kill, until
 
 from tests.object_servers import SeaweedServer, seaweed_server
+from tests.servers import free_port
 
 BIG = b"".join(n.to_bytes(8, "big") * 128 for n in range(150_000))
 LOST = Problem(status=503, code="store_unavailable")
@@ -170,3 +172,26 @@ def test_a_store_of_approvals_that_is_away_holds_back_what_needs_it_alone(tmp_pa
         assert keyed[1].headers["idempotency-replayed"] == "true"
         assert keyed[0].json()["etag"] == keyed[1].json()["etag"]
     assert_verifies(site.audit)
+
+
+def test_the_operator_reads_what_kind_of_error_a_failure_came_from_and_no_word_of_it(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    section = {
+        "kind": "s3", "bucket": "lake", "endpoint_url": nowhere, "path_style": True,
+        "access_key": secret_file(tmp_path, "s3.access", "key-of-nobody"),
+        "secret_key": secret_file(tmp_path, "s3.secret", "secret-of-nobody"),
+    }  # fmt: skip
+    site = ExchangeSite(folder=tmp_path, issuer=issuer, exchanges={"bucket": section})
+    with site.run() as gateway:
+        answer = who(gateway, "ana").content("drop/private-name.bin", "bucket")
+        assert (answer.status_code, answer.json()["code"]) == (503, "connection_unavailable")
+        assert "botocore" not in answer.text
+        output = until(lambda: "not_served" in (said := gateway.output()) and said, what="the failure is in the log")
+    told = [json.loads(line) for line in output.splitlines() if '"not_served"' in line]
+    assert [each["trace_id"] for each in told] == [answer.json()["trace_id"]]
+    assert "botocore.exceptions.EndpointConnectionError" in told[0]["causes"]
+    for secret in (nowhere, "private-name", "of-nobody"):
+        assert secret not in output
+    assert all("causes" not in entry for entry in entries(site.audit))
