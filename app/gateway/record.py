@@ -28,7 +28,7 @@ def rule_ids(rules: Sequence[RuleRef]) -> tuple[str, ...]:
 
 def _causes(error: BaseException) -> tuple[str, ...]:
     """No message of any: those quote what was asked and what is stored."""
-    causes = []
+    causes: list[str] = []
     while (cause := error.__cause__) is not None and len(causes) < _MOST_CAUSES:
         causes.append(f"{type(cause).__module__}.{type(cause).__qualname__}")
         error = cause

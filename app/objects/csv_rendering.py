@@ -1,5 +1,6 @@
 """CSV and TSV under masks. What is written reads back, by any parser of RFC 4180, as the cells that were meant."""
 
+import codecs
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -93,11 +94,15 @@ class _Table:
         return _content(pc.binary_join_element_wise(lines, "", "\n"))
 
     def _parsed(self, block: Block) -> pa.Table | None:
-        read_options = pa_csv.ReadOptions(use_threads=False, column_names=self._names, block_size=len(block.data) + 1)
+        data = block.data
+        if data.startswith(codecs.BOM_UTF8):
+            # The reader drops one at the start of whatever it reads; this one belongs to a cell.
+            data = codecs.BOM_UTF8 + data
+        read_options = pa_csv.ReadOptions(use_threads=False, column_names=self._names, block_size=len(data) + 1)
         self._bad_row: int | None = None
         try:
             return pa_csv.read_csv(
-                pa.BufferReader(block.data),
+                pa.BufferReader(data),
                 read_options=read_options,
                 parse_options=self._parse_options,
                 convert_options=self._convert_options,

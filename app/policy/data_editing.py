@@ -6,7 +6,6 @@ Where the text is laid out in a way that cannot be edited line by line, the docu
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import Any
 
 import yaml
@@ -18,6 +17,8 @@ EMPTY = "# Proposed by douane classify: read it before you use it.\ndefault: mas
 REWRITTEN = "# Written anew by douane classify: the comments of the file are not in it.\n"
 _PLAIN = re.compile(r"[A-Za-z$_][A-Za-z0-9_$./*\[\]=-]*")
 _PLAIN_IN_FLOW = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""Where YAML 1.1 ends a line, within quoted names as well."""
 _WORD = re.compile(r"\"[^\"\\]*\"|'[^']*'|[A-Za-z0-9_.-]+")
 _INDENT = 2
 
@@ -60,8 +61,9 @@ class _NoPlace(Exception):  # noqa: N818 - says where the text cannot take a lin
 class _Editor:
     def __init__(self, text: str, document: Document, proposal: Proposal) -> None:
         self._text = text if text.endswith("\n") else text + "\n"
-        self._lines = self._text.split("\n")[:-1]
-        self._starts = [0, *accumulate(len(line) + 1 for line in self._lines)]
+        breaks = list(_BREAK.finditer(self._text))
+        self._starts = [0, *(each.end() for each in breaks)]
+        self._lines = [self._text[start : each.start()] for start, each in zip(self._starts, breaks, strict=False)]
         self._document = document
         self._proposal = proposal
         self._edits: list[tuple[int, int, str]] = []

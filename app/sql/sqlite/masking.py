@@ -92,9 +92,11 @@ def _bucket(column: str, size: int) -> str:
     quotient = f"({column} / {size}.0)"
     whole = f"CAST({quotient} AS INTEGER)"
     exact = f"abs({column}) < {_EXACT_REAL}"
+    # The quotient of a tiny value below zero underflows to zero, one bucket too high.
+    below = f"({quotient} < {whole} OR {column} < 0 AND {quotient} = 0)"
     return (
         f"CASE typeof({column}) "
         f"WHEN 'integer' THEN CASE WHEN {column} >= {size - 2**63} THEN "
         f"{column} - ({column} % {size} + {size}) % {size} END "
-        f"WHEN 'real' THEN CASE WHEN {exact} THEN ({whole} - ({quotient} < {whole})) * {size}.0 END END"
+        f"WHEN 'real' THEN CASE WHEN {exact} THEN ({whole} - {below}) * {size}.0 END END"
     )

@@ -61,6 +61,8 @@ def test_raw_cells_read_back_as_they_were(rows: list[tuple[str, str]], how: tupl
 
 @UNHURRIED
 @given(st.lists(CELL, max_size=6))
+@example(["\ufeff"])
+@example(["\ufeff\ufeffa", "\ufeff"])
 def test_cells_of_an_only_column_read_back_as_they_were(cells: list[str]) -> None:
     content = written([["id"], *([cell] for cell in cells)])
     assert read(shown("csv", content, ContentView(columns={"id": RAW}))) == [["id"], *([cell] for cell in cells)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.masking.detectors.classifying import Suggestion
@@ -228,8 +228,18 @@ def test_the_text_holds_exactly_what_was_there_and_what_is_proposed(
             assert after["tables"][section.name]["columns"][name] == label
 
 
+NEXT_LINE = {"tables": {"main.a": {"columns": {"\x85": "allow", "id": "allow"}}}}
+FOUND_THERE = proposal(
+    Section(
+        name="main.a",
+        looked=tuple(Looked(name=each, word="allow", suggestion=None, sampled=1) for each in ("\x85", "id", "new")),
+    )
+)
+
+
 @settings(deadline=None)
 @given(written_and_found())
+@example((NEXT_LINE, FOUND_THERE))
 def test_what_was_proposed_and_taken_is_not_proposed_again(case: tuple[dict[str, Any], Proposal]) -> None:
     written, wanted = case
     text = yaml.safe_dump(written, sort_keys=False, allow_unicode=True)

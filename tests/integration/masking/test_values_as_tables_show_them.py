@@ -65,6 +65,8 @@ def same(one: Any, other: Any) -> bool:
 @example(value="1234\0secret")
 @example(value=-(2**63))
 @example(value=-0.5)
+@example(value=-5e-324)
+@example(value=-0.0)
 @example(value=9007199254740991.0)
 @example(value="")
 def test_a_value_comes_as_sqlite_shows_it(value: Any) -> None:
