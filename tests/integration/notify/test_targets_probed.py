@@ -4,12 +4,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from receivers import Authority, receiver, status
+from receivers import receiver, status
 
 from app.couriers import probe_targets
 from app.settings.model import Notifications, SecretRef
 from app.settings.notifications import AnyTarget, EmailTarget, SlackTarget, WebhookTarget
 from connectors.contract import Finding, Severity
+from tests.authority import Authority
 from tests.servers import free_port
 
 
