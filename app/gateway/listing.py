@@ -35,12 +35,20 @@ LAST = "\U0010ffff"
 
 @dataclass(slots=True)
 class _Page:
+    """`last`: behind which name, as the store has them in order, the next one is asked for; below a folder that was
+    folded it is behind all of them. `looked_at`: names that the store gave, whoever may see them."""
+
     objects: list[dict[str, Any]] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     last: str = ""
+    looked_at: int = 0
 
     def __len__(self) -> int:
         return len(self.objects) + len(self.folders)
+
+    @property
+    def folded(self) -> str | None:
+        return self.last.removesuffix(LAST) if self.last.endswith(f"/{LAST}") else None
 
 
 class Listing:
@@ -72,12 +80,10 @@ class Listing:
         after = "" if command.cursor is None else str(self._cursors.read(binding, command.cursor)[0])
         page = _Page(last=after)
         more = False
-        scanned = 0
         try:
             async for info in self._names(bucket, command.prefix, page):
-                scanned += 1
                 self._take(snapshot, caller, bucket, command, info, page)
-                if len(page) >= command.limit or scanned >= MAX_SCANNED:
+                if len(page) >= command.limit or page.looked_at >= MAX_SCANNED:
                     more = True
                     break
         except ConnectorError as error:
@@ -103,16 +109,23 @@ class Listing:
         )
 
     async def _names(self, bucket: Bucket, prefix: str, page: _Page) -> AsyncIterator[ObjectInfo]:
-        """Everything behind `page.last`, which the one who takes them may move on over a whole folder."""
+        """Everything behind `page.last`, which the one who takes them may move on over a whole folder. The order is the
+        store's, not always that of the names, so no name is left out for coming before another."""
         while True:
             after = page.last
             found = await bucket.connector.list(prefix, after=after, limit=PAGE, shallow=False)
             for info in found.objects:
-                if info.key.encode() > page.last.encode():
+                page.looked_at += 1
+                if page.folded is None or not info.key.startswith(page.folded):
                     yield info
             if not found.more:
                 return
-            page.last = max(page.last, found.objects[-1].key if found.objects else after, key=str.encode)
+            last = found.objects[-1].key if found.objects else after
+            if page.folded is None or not last.startswith(page.folded):
+                page.last = last
+            if page.last == after:
+                # It says that names follow and gives none: asked again, it would say so for ever.
+                raise ConnectorError(Failure.UNAVAILABLE)
 
     def _take(
         self,

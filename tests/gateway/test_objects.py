@@ -3,14 +3,14 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connectors.contract import ConnectorError, Failure
+from connectors.contract import ConnectorError, Failure, ObjectInfo, ObjectPage
 from tests.gateway.object_site import CSV, DATA, RULES, ObjectSite, policy
 
 
@@ -107,6 +107,69 @@ async def test_pages_give_every_name_once(site: ObjectSite, shallow: bool) -> No
             break
     assert sorted(seen) == sorted([each["key"] for each in whole["objects"]] + whole["prefixes"])
     assert len(seen) == len(set(seen))
+
+
+class FolderByFolder:
+    """A store that sorts what is below a folder where the folder's own name stands: `a/x` before `a-`."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = sorted(keys, key=self._place)
+        self.asked = 0
+
+    @staticmethod
+    def _place(key: str) -> list[str]:
+        return key.split("/")
+
+    async def list(self, prefix: str, *, after: str, limit: int, shallow: bool) -> ObjectPage:
+        assert not shallow
+        self.asked += 1
+        behind = [k for k in self._keys if k.startswith(prefix) and self._place(k) > self._place(after)]
+        objects = tuple(ObjectInfo(key=k, size=1, etag="e", last_modified="") for k in behind[:limit])
+        return ObjectPage(objects=objects, more=len(behind) > limit)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1_000])
+async def test_a_store_with_an_order_of_its_own_is_listed_whole_and_to_an_end(
+    site: ObjectSite, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    beside = ["people/a!", "people/a-b", "people/a.b", "people/z"]
+    keys = [*beside, *(f"people/a/{n:04}" for n in range(1_005)), *(f"people/a-{n:04}" for n in range(1_005))]
+    store = FolderByFolder(keys if limit > 1 else keys[:20])
+    monkeypatch.setattr(site.files, "list", store.list)
+    for shallow in (False, True):
+        seen: list[str] = []
+        cursor = None
+        while cursor is not None or not seen:
+            page = (await site.list("ana", "people/", shallow=shallow, limit=limit, cursor=cursor)).body
+            seen += [each["key"] for each in page["objects"]] + page["prefixes"]
+            cursor = page["next_cursor"]
+        folded = {"people/a/" if shallow and "/a/" in key else key for key in store._keys}
+        assert sorted(seen) == sorted(folded)
+
+
+async def test_a_store_that_says_more_and_gives_none_is_not_asked_for_ever(
+    site: ObjectSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ObjectPage(objects=(ObjectInfo(key="people/a", size=1, etag="e", last_modified=""),), more=True)
+
+    async def again(*_: Any, **__: Any) -> ObjectPage:
+        return page
+
+    monkeypatch.setattr(site.files, "list", again)
+    assert (await site.list("ana", "people/")).code == "connection_unavailable"
+
+
+async def test_a_cursor_does_not_tell_the_length_of_a_hidden_name(
+    site: ObjectSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.gateway.listing.MAX_SCANNED", 1)
+    lengths = set()
+    for name in ("hidden/x", "hidden/x" + "y" * 90):
+        monkeypatch.setattr(site.files, "list", FolderByFolder([name, "hidden/z"]).list)
+        told = (await site.list("ana", "hidden/")).body
+        assert told["objects"] == []
+        lengths.add(len(told["next_cursor"]))
+    assert len(lengths) == 1
 
 
 async def test_a_cursor_is_of_its_caller_and_its_prefix(site: ObjectSite) -> None:
