@@ -7,7 +7,8 @@ from connectors.contract import ConnectorError, Failure
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EISDIR, errno.EILSEQ, errno.EINVAL, errno.ENXIO}
 """A name that cannot be is not there."""
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
-_EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EMLINK}
+_EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMLINK}
+"""Of the disk. What the process has too little of (descriptors, memory) comes back by itself."""
 _RETRY_AFTER_S = 5
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from connectors.contract import ConnectorError, Failure, ObjectInfo, ObjectPage
 from connectors.filesystem.faults import translated
-from connectors.filesystem.tree import INCOMING, directory_in, info_of, opened_directory, opened_root
-from connectors.object_keys import is_folded, is_key
+from connectors.filesystem.tree import INCOMING, directory_in, info_of, opened_directory, opened_root, reachable
+from connectors.object_keys import is_folded
 
 
 def page_of(root: str, prefix: str, *, after: str, limit: int, shallow: bool) -> ObjectPage:
@@ -41,7 +41,7 @@ class _Walk:
 
     def names(self, top: int) -> Iterator[ObjectInfo | str]:
         folder, slash, _ = self._prefix.rpartition("/")
-        if slash and not is_key(folder):
+        if slash and not reachable(folder):
             return
         try:
             with opened_directory(top, folder.split("/") if folder else []) as start:
@@ -86,12 +86,12 @@ class _Walk:
                     continue
                 if entry.is_file(follow_symlinks=False):
                     key = path + entry.name
-                    wanted = key > self._after and key.startswith(self._prefix) and is_key(key)
+                    wanted = key > self._after and key.startswith(self._prefix) and reachable(key)
                 elif entry.is_dir(follow_symlinks=False):
                     key = f"{path}{entry.name}/"
                     begins = key.startswith(self._prefix)
                     behind = key > self._after or (not self._shallow and self._after.startswith(key))
-                    wanted = begins and behind and is_folded(key)
+                    wanted = begins and behind and is_folded(key) and reachable(key[:-1])
                 else:
                     continue
                 if wanted and key > passed:
@@ -106,9 +106,11 @@ class _Walk:
             with os.scandir(inner) as entries:
                 for entry in entries:
                     key = path + entry.name
-                    if entry.is_file(follow_symlinks=False) and is_key(key):
+                    if not reachable(key):
+                        continue
+                    if entry.is_file(follow_symlinks=False):
                         return True
-                    if entry.is_dir(follow_symlinks=False) and is_key(key):
+                    if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
             return any(self._holds_a_key(inner, sub, f"{path}{sub}/") for sub in folders)
 

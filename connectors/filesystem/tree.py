@@ -24,8 +24,13 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
+MAX_FOLDERS = 64
+"""Around one object. A listing holds each of them open on its way, and descriptors are of the whole process."""
+
+
 def reachable(key: str) -> bool:
-    return is_key(key) and key.partition("/")[0] != INCOMING
+    """Of a folder's path as well."""
+    return is_key(key) and key.partition("/")[0] != INCOMING and key.count("/") <= MAX_FOLDERS
 
 
 @contextlib.contextmanager

@@ -28,14 +28,16 @@ async def page_of(client: Client, bucket: str, prefix: str, *, after: str, limit
     objects: list[ObjectInfo] = []
     prefixes: list[str] = []
     while True:
-        missing = limit - len(objects) - len(prefixes)
+        # Full requests, cut afterwards: among many names that are no keys, small ones would be as many. Folded names
+        # come in a list of their own, where a cut could not tell what came first.
+        missing = limit - len(objects) - len(prefixes) if shallow else limit
         part = await client.call(_Listing({**wanted, "MaxKeys": min(missing, _MOST_PER_REQUEST)}))
         objects += part.objects
         # Names below a prefix come behind it: Amazon gives the prefix again that `after` is or lies below.
         prefixes += [name for name in part.prefixes if not after.startswith(name)]
         if part.following is None or len(objects) + len(prefixes) >= limit:
-            more = part.following is not None
-            return ObjectPage(objects=tuple(objects), prefixes=tuple(prefixes), more=more)
+            more = part.following is not None or len(objects) > limit
+            return ObjectPage(objects=tuple(objects[:limit]), prefixes=tuple(prefixes), more=more)
         wanted["ContinuationToken"] = part.following
 
 

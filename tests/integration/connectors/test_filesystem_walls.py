@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -14,6 +15,7 @@ import pytest
 from connectors.conformance.object_harness import fetched, keys_of, names_of, refused, stored
 from connectors.contract import ConnectorConfig, ConnectorError, Failure, Severity
 from connectors.filesystem import FilesystemConnector, connector, tree
+from connectors.filesystem.faults import translated
 from connectors.filesystem.tree import INCOMING, require_regular
 
 
@@ -198,7 +200,7 @@ async def test_files_that_are_being_written_are_not_reachable(files: FilesystemC
     (name,) = os.listdir(root / INCOMING)
     hidden = f"{INCOMING}/{name}"
     assert await keys_of(files) == []
-    assert await keys_of(files, INCOMING) == []
+    assert await keys_of(files, INCOMING) == await keys_of(files, f"{INCOMING}/") == []
     assert names_of(await files.list("", after="", limit=9, shallow=True)) == []
     assert (await refused(files.head(hidden))).failure is Failure.NOT_FOUND
     assert (await refused(files.delete(hidden))).failure is Failure.NOT_FOUND
@@ -206,6 +208,23 @@ async def test_files_that_are_being_written_are_not_reachable(files: FilesystemC
     waiting.set()
     await putting
     assert await keys_of(files) == ["a"]
+
+
+async def test_a_listing_holds_few_descriptors_however_deep_folders_go(files: FilesystemConnector, root: Path) -> None:
+    deepest = "/".join([*"f" * tree.MAX_FOLDERS, "a"])
+    await stored(files, deepest, b"1")
+    assert (await refused(stored(files, f"f/{deepest}", b"1"))).failure is Failure.REFUSED_BY_WALL
+    below = root.joinpath(*"f" * 400)
+    below.mkdir(parents=True)
+    (below / "g").write_text("1")
+    assert await keys_of(files) == [deepest]
+    assert names_of(await files.list("", after="", limit=5, shallow=True)) == ["f/"]
+    assert (await refused(files.head("/".join([*"f" * 400, "g"])))).failure is Failure.NOT_FOUND
+
+
+async def test_too_few_descriptors_are_no_full_disk() -> None:
+    assert translated(OSError(errno.EMFILE, "")).failure is Failure.UNAVAILABLE
+    assert translated(OSError(errno.ENOSPC, "")).failure is Failure.OUT_OF_RESOURCES
 
 
 async def test_a_symlink_in_the_place_of_the_hidden_directory_is_refused(

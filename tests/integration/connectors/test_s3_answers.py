@@ -26,6 +26,7 @@ class AmazonLike:
     def __init__(self, keys: set[str], most: int) -> None:
         self._keys = sorted(keys, key=str.encode)
         self._most = most
+        self.asked = 0
 
     async def call(self, operation: Callable[[Any], Any]) -> Any:
         return operation(self)
@@ -34,6 +35,7 @@ class AmazonLike:
         self, *, Bucket: str, Prefix: str, MaxKeys: int, StartAfter: str = "", Delimiter: str = "",  # noqa: N803
         ContinuationToken: str = "",  # noqa: N803
     ) -> Any:  # fmt: skip
+        self.asked += 1
         objects: list[Any] = []
         prefixes: list[Any] = []
         last = ""
@@ -97,6 +99,15 @@ def test_pages_of_amazon_hold_every_name_once(
     assert asyncio.run(listed("")) == wanted
     behind = [name for name in wanted if name > after and not after.startswith(name)]
     assert asyncio.run(listed(after)) == behind
+
+
+async def test_names_that_are_no_keys_cost_no_request_each() -> None:
+    store = AmazonLike({f"a{n:03}" for n in range(99)} | {f"b/{n}/" for n in range(400)} | {"c"}, most=1_000)
+    page = await page_of(store, "bucket", "", after="", limit=100, shallow=False)  # type: ignore[arg-type]
+    assert (len(page.objects), page.objects[-1].key, page.more) == (100, "c", False)
+    assert store.asked <= 6
+    page = await page_of(store, "bucket", "", after="", limit=99, shallow=False)  # type: ignore[arg-type]
+    assert (page.objects[-1].key, page.more) == ("a098", True)
 
 
 def body(data: bytes, *, first: int = 0, count: int | None = None, **answer: Any) -> Body:
