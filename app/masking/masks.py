@@ -44,7 +44,8 @@ class Generalise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pseudonym:
-    """HMAC-SHA-256 under the key of `domain`; equal values of one domain stay equal, across tables and types."""
+    """HMAC-SHA-256 under the key of `domain`; equal values of one domain stay equal, across tables, files and
+    types; but an integer of 32 bits has a form of its own, for want of room."""
 
     domain: str
 
