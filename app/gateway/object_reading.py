@@ -1,6 +1,7 @@
 """The content of one object on its way out: raw as it is, or masked as a whole before its first byte leaves."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from connectors.contract import ConnectorError, ObjectInfo
 
 INLINE_BYTES = 256 * 1024
 """A larger content is put into JSON beside the loop."""
+_ENCODINGS = re.compile(r"[a-z0-9-]{1,20}(?:, [a-z0-9-]{1,20}){0,3}")
 _SAFE = {
     # Content is somebody else's: no browser may take it for a page of ours.
     "content-security-policy": "default-src 'none'; sandbox",
@@ -55,7 +57,8 @@ class ObjectReads:
                 raise _too_large_for_json(limit)
             content = await self._whole(plan, info)
             facts = {
-                "content_type": _served_type(info),
+                # What is inside JSON is the bytes as they are stored, packed or not.
+                "content_type": _served_type(info) if info.content_encoding is None else _packed_type(info),
                 "etag": self._tags.of(plan.bucket.name, info),
             }
             rows = None
@@ -121,6 +124,8 @@ class ObjectReads:
         first, count = 0, info.size
         ranged = command.span is not None and command.if_range in (None, etag)
         headers = {"etag": f'"{etag}"', "accept-ranges": "bytes", "last-modified": _http_date(info), **_SAFE}
+        if info.content_encoding is not None and _ENCODINGS.fullmatch(info.content_encoding):
+            headers["content-encoding"] = info.content_encoding
         if ranged:
             assert command.span is not None
             first, count = _span(command.span, info.size)
@@ -161,7 +166,7 @@ class ObjectReads:
         *,
         max_output_bytes: int | None = None,
     ) -> tuple[Rendered, IO[bytes], ContentFormat]:
-        form = format_of(plan.key, info.content_type, view.format)
+        form = format_of(plan.key, info.content_type, view.format, info.content_encoding)
         if form is None or (form.kind is FormatKind.TEXT and not isinstance(view.text.mask, Redact | None)):
             raise not_maskable()
         most = plan.bucket.max_object_bytes
@@ -239,6 +244,10 @@ def _unchanged(etag: str) -> Answer:
 def _served_type(info: ObjectInfo) -> str:
     """What a store says may be nothing that a header can hold."""
     return info.content_type if info.content_type and is_media_type(info.content_type) else "application/octet-stream"
+
+
+def _packed_type(info: ObjectInfo) -> str:
+    return "application/gzip" if info.content_encoding in ("gzip", "x-gzip") else "application/octet-stream"
 
 
 def _digest(view: ContentView) -> str:

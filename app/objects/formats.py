@@ -91,6 +91,7 @@ _WRAPPING_TYPES = {
     "application/x-gzip": Wrapping.GZIP,
     "application/zstd": Wrapping.ZSTD,
 }
+_WRAPPING_ENCODINGS = {"gzip": Wrapping.GZIP, "x-gzip": Wrapping.GZIP, "zstd": Wrapping.ZSTD}
 _SILENT_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 """What stores say when nobody told them."""
 _PLAIN = frozenset({FormatKind.CSV, FormatKind.TSV, FormatKind.JSON, FormatKind.NDJSON})
@@ -118,13 +119,21 @@ def is_media_type(text: str) -> bool:
     return essence.count("/") == 1 and " " not in essence and text.isascii() and text.isprintable() and len(text) <= 200
 
 
-def format_of(key: str, content_type: str | None, declared: str | None) -> ContentFormat | None:
+def format_of(
+    key: str, content_type: str | None, declared: str | None, encoding: str | None = None
+) -> ContentFormat | None:
     """The format of the object, None when it is not known for sure.
 
     `declared` (by the data file) decides the kind alone; a word that names no kind is None. The wrapping is said by the
-    key's ending or the content type. A content type may describe what is inside the wrapping.
+    key's ending, the content type or the `encoding` that is stored with it. A content type may describe what is inside
+    the wrapping.
     """
     ending, wrapping = _by_key(key)
+    if encoding is not None:
+        coded = _WRAPPING_ENCODINGS.get(encoding.lower())
+        if coded is None or wrapping not in (Wrapping.NONE, coded):
+            return None
+        wrapping = coded
     kind = None if ending is None else _ENDINGS.get(ending)
     bare = essence_of(content_type or "")
     if (by_type := _WRAPPING_TYPES.get(bare)) not in (None, wrapping):

@@ -18,7 +18,8 @@ CHUNK_BYTES = 2 * 1024 * 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
     """`etag`: opaque, without quotes, another one whenever the bytes are others. `last_modified`: RFC 3339, UTC.
-    `version`: of a bucket that keeps versions."""
+    `version`: of a bucket that keeps versions. `content_encoding`: what the bytes were packed with, as the store keeps
+    it beside the type of what is inside."""
 
     key: str
     size: int
@@ -26,6 +27,7 @@ class ObjectInfo:
     last_modified: str
     content_type: str | None = None
     version: str | None = None
+    content_encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,14 @@ def info_of(key: str, answer: Mapping[str, Any], *, size: int | None = None) -> 
         last_modified=moment(answer["LastModified"]),
         content_type=answer.get("ContentType") or None,
         version=answer.get("VersionId"),
+        content_encoding=_packed(answer.get("ContentEncoding") or ""),
     )
+
+
+def _packed(encodings: str) -> str | None:
+    """Some stores keep `aws-chunked`, which was only of the upload's way."""
+    named = (each.strip() for each in encodings.lower().split(","))
+    return ", ".join(each for each in named if each not in ("", "identity", "aws-chunked")) or None
 
 
 def bare(etag: str) -> str:

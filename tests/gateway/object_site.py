@@ -154,6 +154,8 @@ class Files(FilesystemConnector):
         self.after = False
         self.gate: asyncio.Event | None = None
         self.puts = 0
+        self.encoding: str | None = None
+        """What every object is told to be packed with."""
 
     async def put(self, key: str, body: AsyncIterator[bytes], **more: Any) -> Any:
         self.puts += 1
@@ -169,7 +171,7 @@ class Files(FilesystemConnector):
     async def head(self, key: str) -> Any:
         if self.error is not None and not self.after:
             raise self.error
-        return await super().head(key)
+        return replace(await super().head(key), content_encoding=self.encoding)
 
     def file(self, key: str, content: bytes) -> None:
         path = self.root / key

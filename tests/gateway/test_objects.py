@@ -1,6 +1,7 @@
 """Objects through the whole gateway: what comes out, what goes in, what waits for people, what is on the trail."""
 
 import asyncio
+import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -185,6 +186,24 @@ async def test_an_object_that_is_hidden_and_one_that_is_not_there_are_told_apart
         body.pop("receipt")
     assert answers[0] == answers[1] == answers[2]
     assert answers[0]["code"] == "object_not_found"
+
+
+async def test_what_a_store_keeps_packed_is_masked_within_and_comes_raw_as_what_it_is(site: ObjectSite) -> None:
+    site.files.file("people/one.csv", gzip.compress(CSV))
+    site.files.file("people/raw/logo.png", gzip.compress(b"logo"))
+    assert (await site.content("ana", "people/one.csv")).code == "content_undecodable"
+    site.files.encoding = "gzip"
+    told = await site.content("ana", "people/one.csv")
+    assert b"***@example.org" in gzip.decompress(told.raw)
+    assert b"ann@" not in gzip.decompress(told.raw)
+    told = await site.content("ana", "people/raw/logo.png")
+    assert (told.headers["content-encoding"], gzip.decompress(told.raw)) == ("gzip", b"logo")
+    assert (await site.fetch("ana", "people/raw/logo.png")).body["content_type"] == "application/gzip"
+    site.files.encoding = "br"
+    assert (await site.content("ana", "people/one.csv")).code == "content_unknown_type"
+    assert (await site.content("ana", "people/raw/logo.png")).headers["content-encoding"] == "br"
+    site.files.encoding = "x\r\nset-cookie: a"
+    assert "content-encoding" not in (await site.content("ana", "people/raw/logo.png")).headers
 
 
 async def test_what_may_be_listed_and_not_fetched_is_denied_by_name(site: ObjectSite) -> None:

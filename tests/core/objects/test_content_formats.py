@@ -58,6 +58,26 @@ def test_what_is_silent_or_contradicts_itself_has_no_format(
     assert format_of(key, content_type, declared) is None
 
 
+@pytest.mark.parametrize(
+    ("key", "content_type", "encoding", "wrapping"),
+    [
+        ("b.csv", "text/csv", "gzip", "gzip"),
+        ("b.csv", None, "x-gzip", "gzip"),
+        ("b.csv.gz", "text/csv", "GZIP", "gzip"),
+        ("b.csv", "text/csv", "zstd", "zstd"),
+        ("b.csv", "text/csv", "br", None),
+        ("b.csv", "text/csv", "gzip, gzip", None),
+        ("b.csv.zst", "text/csv", "gzip", None),
+        ("b.csv", "application/gzip", "zstd", None),
+    ],
+)
+def test_what_is_stored_as_packed_is_unpacked_or_of_no_known_format(
+    key: str, content_type: str | None, encoding: str, wrapping: str | None
+) -> None:
+    known = format_of(key, content_type, None, encoding)
+    assert (None if known is None else known.wrapping) == wrapping
+
+
 def test_a_rendering_is_served_as_what_it_is() -> None:
     assert ContentFormat(kind=FormatKind.CSV).content_type == "text/csv; charset=utf-8"
     assert ContentFormat(kind=FormatKind.CSV, wrapping=Wrapping.GZIP).content_type == "application/gzip"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.contract import ConnectorError, Failure
+from connectors.s3.facts import info_of
 from connectors.s3.faults import translated, translated_change
 from connectors.s3.listing import page_of
 from connectors.s3.reading import Body
@@ -108,6 +109,22 @@ async def test_names_that_are_no_keys_cost_no_request_each() -> None:
     assert store.asked <= 6
     page = await page_of(store, "bucket", "", after="", limit=99, shallow=False)  # type: ignore[arg-type]
     assert (page.objects[-1].key, page.more) == ("a098", True)
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        ("gzip", "gzip"),
+        ("GZIP,aws-chunked", "gzip"),
+        ("aws-chunked", None),
+        ("identity", None),
+        ("", None),
+        ("br, gzip", "br, gzip"),
+    ],
+)
+def test_the_encoding_is_that_of_the_bytes_and_not_of_their_upload(stored: str, told: str | None) -> None:
+    answer = {"ContentLength": 1, "ETag": '"e"', "LastModified": NOW, "ContentEncoding": stored}
+    assert info_of("a", answer).content_encoding == told
 
 
 def body(data: bytes, *, first: int = 0, count: int | None = None, **answer: Any) -> Body:
