@@ -22,7 +22,7 @@ from app.gateway.errors import (
     UnsupportedMediaType,
 )
 from app.gateway.object_planning import ObjectPlan, ObjectPlanner, require_there
-from app.gateway.object_reading import ObjectReads
+from app.gateway.object_reading import ObjectReads, require_maskable
 from app.gateway.object_writing import Arriving, Conditions, ObjectWrites, takes_at_most
 from app.gateway.record import Record
 from app.objects.keys import parse_key
@@ -84,6 +84,7 @@ class ObjectErrands:
                 case Action.FETCH:
                     unmask = tuple(request["unmask"])
                     plan = await self.planner.fetch(bucket, caller, snapshot, key, unmask, purpose, record)
+                    require_maskable(plan)
                 case Action.PUT:
                     arriving = await self.writes.arrive(
                         bucket, caller, snapshot, key, params["content_type"], _held(content or b""), record, again=True
@@ -151,6 +152,8 @@ class ObjectErrand:
         return self.plan.bucket.timeout_s
 
     def require_askable(self) -> None:
+        if self.plan.action is Action.FETCH:
+            require_maskable(self.plan)
         if self.arriving is not None and self.arriving.spool.size > self.by.max_held_bytes:
             raise ResultTooLarge(
                 f"What waits for a human may have at most {self.by.max_held_bytes} bytes: put less at once.",

@@ -179,3 +179,20 @@ async def taken_back(site: ObjectSite, name: str, says: str, status: int = 403, 
     last = site.trail.entries[-1]
     assert (last["approval_id"], last["approval_state"], last["code"]) == (name, "revoked", code)
     assert (await site.execute("ana", name)).code == "approval_revoked"
+
+
+async def test_a_fetch_that_can_only_come_masked_by_now_and_cannot_be_masked_is_taken_back(site: RestlessSite) -> None:
+    raw = DATA + "  asked/*.png: {content: raw}\n"
+    site.current = policy(data=raw)
+    site.files.file("asked/a.png", b"\x89PNG")
+    name = await approved(site, await site.fetch("ana", "asked/a.png"))
+    site.current = policy()
+    await taken_back(site, name, "cannot be masked")
+
+
+@pytest.mark.parametrize("terms", [TERMS, UNSEEN])
+async def test_nobody_is_asked_about_content_that_cannot_be_masked(site: RestlessSite, terms: str) -> None:
+    site.current = policy(terms=terms)
+    site.files.file("asked/a.png", b"\x89PNG")
+    assert (await site.fetch("ana", "asked/a.png")).code == "content_unknown_type"
+    assert not site.store.all
