@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.gateway.object_writing import Arriving
 from app.objects.refusal import ContentFault, ContentRefused
 from connectors.contract import ConnectorError, Failure
 from tests.gateway.object_site import DATA, RULES, TERMS, Files, ObjectSite, policy
@@ -122,6 +123,14 @@ async def test_content_that_policy_takes_no_more_is_not_put_and_its_approval_is_
     assert site.files.content("out/kept/a.csv") is None
 
 
+async def test_a_size_that_policy_takes_no_more_counts_where_nobody_looks_into_content(site: RestlessSite) -> None:
+    rules = RULES + "p, user:ana, lake/out/free/kept/**, put, approve,\n"
+    site.current = policy(rules)
+    name = await approved(site, await site.put("ana", "out/free/kept/a.csv", b"id\n1\n"))
+    site.current = policy(rules, DATA.replace('found: {"*": allow}', 'found: {"*": allow}\n    put: {max_bytes: 4}'))
+    await taken_back(site, name, "4 bytes")
+
+
 async def looked_through_since(site: RestlessSite) -> str:
     """A put that nobody looked into when it was asked for, of little that becomes much."""
     rules = RULES + "p, user:ana, lake/out/free/kept/**, put, approve,\n"
@@ -161,10 +170,17 @@ async def test_content_that_masks_make_larger_than_policy_takes_is_not_put(site:
     assert site.files.content("ids/a.csv") is None
 
 
-async def test_a_store_that_is_away_leaves_the_approval_as_it_is(site: RestlessSite) -> None:
+async def test_a_store_that_is_away_leaves_the_approval_as_it_is_and_nothing_open(
+    site: RestlessSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = await approved(site, await site.put("ana", "out/kept/a.csv", b"id\n1\n", if_absent=True))
     site.files.error = ConnectorError(Failure.UNAVAILABLE)
-    assert (await site.execute("ana", name)).status == 503
+    closed: list[Arriving] = []
+    with monkeypatch.context() as watched:
+        watched.setattr(Arriving, "close", lambda self: closed.append(self))
+        assert (await site.execute("ana", name)).status == 503
+    assert len(closed) == 1
+    closed[0].close()
     assert (await site.stored(name)).state.value == "approved"
     site.files.error = None
     assert (await site.execute("ana", name)).status == 200
