@@ -221,7 +221,7 @@ APPROVAL_ENDPOINTS: tuple[Endpoint, ...] = (
         description="Once, or as often as its terms say: the stored request runs as it was approved, with nothing new "
         "from you. Only for whoever asked, through the same client. 409 says why not: not approved yet, used, expired, "
         'changed and back with the approvers. Example body: {"idempotency_key": null}',
-        problems=(408, 409, 413, 415, 422),
+        problems=(408, 409, 412, 413, 415, 422, 507),
     ),
     Endpoint(
         name="cancel_approval",

@@ -30,6 +30,7 @@ from app.gateway.errors import (
     ApprovalNotRequester,
     ApprovalReopened,
     ApprovalsUnavailable,
+    ObjectChanged,
     Refused,
     UnknownApproval,
     refusal_of_objection,
@@ -203,10 +204,11 @@ class Executing:
 
     async def _withdrawn(self, approval: Approval, person: Person, refused: Refused, record: Record) -> Refused:
         """Takes the approval back; what to tell the caller."""
-        gone = withdraw(approval, at=self._at(), reason="Policy or the database no longer allows it.")
+        gone = withdraw(approval, at=self._at(), reason="Policy, or what its target has become, no longer allows it.")
         await to_the_end(self._taken_back(approval, gone, person, record))
-        return AccessDenied(
-            f"What was approved is no longer allowed, so the approval was revoked: {refused.detail}",
+        kind = ObjectChanged if isinstance(refused, ObjectChanged) else AccessDenied
+        return kind(
+            f"What was approved is no longer allowed or possible, so the approval was revoked: {refused.detail}",
             rules=refused.rules,
         )
 

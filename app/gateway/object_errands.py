@@ -9,18 +9,43 @@ from app.approval.terms import Terms
 from app.gateway.answer import Answer
 from app.gateway.envelope import Closing
 from app.gateway.errand import SALT_BYTES, NoLongerAllowed, Preview
-from app.gateway.errors import AccessDenied, ContentDenied, ContentNotMaskable, NotFound, Refused, ResultTooLarge
+from app.gateway.errors import (
+    AccessDenied,
+    BodyTooLarge,
+    ContentDenied,
+    ContentNotMaskable,
+    ContentUnreadable,
+    NotFound,
+    ObjectChanged,
+    Refused,
+    ResultTooLarge,
+    UnsupportedMediaType,
+)
 from app.gateway.object_planning import ObjectPlan, ObjectPlanner, require_there
-from app.gateway.object_reading import ObjectReads
-from app.gateway.object_writing import Arriving, Conditions, ObjectWrites
+from app.gateway.object_reading import ObjectReads, require_maskable
+from app.gateway.object_writing import Arriving, Conditions, ObjectWrites, takes_at_most
 from app.gateway.record import Record
 from app.objects.keys import parse_key
+from app.objects.refusal import ContentFault
 from app.policy.caller import Caller
 from app.policy.decision import Action
 from app.policy.snapshot import PolicySnapshot
 
 OBJECT_KINDS = ("fetch", "put", "delete")
 _KEPT_FROM_REQUESTERS = (ResultTooLarge,)
+_FINAL = (
+    AccessDenied,
+    BodyTooLarge,
+    ContentDenied,
+    ContentNotMaskable,
+    ContentUnreadable,
+    NotFound,
+    ObjectChanged,
+    ResultTooLarge,
+    UnsupportedMediaType,
+)
+_PASSING = ContentFault.TOO_EXPENSIVE.value
+"""May be of the moment (the process that looked through it was stopped): no reason to take an approval back."""
 
 
 class ObjectErrands:
@@ -59,18 +84,23 @@ class ObjectErrands:
                 case Action.FETCH:
                     unmask = tuple(request["unmask"])
                     plan = await self.planner.fetch(bucket, caller, snapshot, key, unmask, purpose, record)
+                    require_maskable(plan)
                 case Action.PUT:
                     arriving = await self.writes.arrive(
                         bucket, caller, snapshot, key, params["content_type"], _held(content or b""), record, again=True
                     )
                     plan = await self.planner.put(bucket, caller, snapshot, key, purpose, record, arriving)
+                    self.writes.expected(plan, conditions)
                 case action:
                     plan = await self.planner.change(bucket, caller, snapshot, action, key, purpose, record)
                     require_there(plan)
-        except (NotFound, AccessDenied, ContentDenied, ContentNotMaskable) as refused:
+                    self.writes.expected(plan, conditions)
+        except BaseException as error:
             if arriving is not None:
                 arriving.close()
-            raise NoLongerAllowed(refused) from refused
+            if isinstance(error, _FINAL) and error.stable_code != _PASSING:
+                raise NoLongerAllowed(error) from error
+            raise
         return ObjectErrand(
             by=self,
             plan=plan,
@@ -122,6 +152,8 @@ class ObjectErrand:
         return self.plan.bucket.timeout_s
 
     def require_askable(self) -> None:
+        if self.plan.action is Action.FETCH:
+            require_maskable(self.plan)
         if self.arriving is not None and self.arriving.spool.size > self.by.max_held_bytes:
             raise ResultTooLarge(
                 f"What waits for a human may have at most {self.by.max_held_bytes} bytes: put less at once.",
@@ -182,6 +214,7 @@ class ObjectErrand:
 
 def _held(content: bytes) -> Any:
     async def pieces(max_bytes: int) -> AsyncIterator[bytes]:
+        takes_at_most(max_bytes, len(content))
         yield content
 
     return pieces

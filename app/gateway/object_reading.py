@@ -166,9 +166,7 @@ class ObjectReads:
         *,
         max_output_bytes: int | None = None,
     ) -> tuple[Rendered, IO[bytes], ContentFormat]:
-        form = format_of(plan.key, info.content_type, view.format, info.content_encoding)
-        if form is None or (form.kind is FormatKind.TEXT and not isinstance(view.text.mask, Redact | None)):
-            raise not_maskable()
+        form = _form(plan, info, view)
         most = plan.bucket.max_object_bytes
         limits = RenderLimits(
             max_input_bytes=most,
@@ -215,6 +213,20 @@ class _Flow:
 
     async def aclose(self) -> None:
         await self._stack.aclose()
+
+
+def require_maskable(plan: ObjectPlan) -> None:
+    """What cannot come raw has to be of a kind that can be masked. Raises ContentNotMaskable."""
+    info, view = _there(plan)
+    if not view.raw:
+        _form(plan, info, view)
+
+
+def _form(plan: ObjectPlan, info: ObjectInfo, view: ContentView) -> ContentFormat:
+    form = format_of(plan.key, info.content_type, view.format, info.content_encoding)
+    if form is None or (form.kind is FormatKind.TEXT and not isinstance(view.text.mask, Redact | None)):
+        raise not_maskable()
+    return form
 
 
 def render_plan(form: ContentFormat, view: ContentView, limits: RenderLimits, mask_keys: MaskKeys) -> RenderPlan:

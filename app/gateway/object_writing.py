@@ -7,6 +7,7 @@ from app.gateway.answer import Answer, Spool, json_answer
 from app.gateway.connections import Bucket
 from app.gateway.envelope import Closing, closing_members
 from app.gateway.errors import (
+    BodyTooLarge,
     ContentDenied,
     FieldError,
     InvalidRequest,
@@ -105,11 +106,14 @@ class ObjectWrites:
                 code="content_type_not_allowed",
             )
         arriving = Arriving(spool=Spool(), content_type=kind)
+        max_bytes = min(bucket.max_object_bytes, intake.max_bytes or bucket.max_object_bytes)
         try:
-            async for chunk in body(min(bucket.max_object_bytes, intake.max_bytes or bucket.max_object_bytes)):
+            async for chunk in body(max_bytes):
                 arriving.spool.add(chunk)
             if looks_through(intake) or _rules_ask(caller, snapshot, object_resource(bucket.name, key)):
                 await self._screen(bucket, snapshot, key, intake, arriving, again=again)
+                # Masks may have made it larger.
+                takes_at_most(max_bytes, arriving.spool.size)
         except OSError as error:
             arriving.close()
             raise NoSpaceForAnswer(
@@ -281,6 +285,12 @@ def _changed() -> ObjectChanged:
         "nothing was changed. The ETag of masked content names that content and no object; that of raw content, of a "
         "listing and of the answer to a put does: look at it again, then repeat with its present ETag."
     )
+
+
+def takes_at_most(max_bytes: int, size: int) -> None:
+    """Of what would be stored, masks and all. Raises BodyTooLarge."""
+    if size > max_bytes:
+        raise BodyTooLarge(f"This key takes at most {max_bytes} bytes, as they would be stored: put less.")
 
 
 def looks_through(intake: Intake) -> bool:

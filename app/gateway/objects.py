@@ -71,13 +71,16 @@ class Objects:
             )
             record.effect, record.rules = effect_of(plan.decision), plan.rule_names
             try:
-                if isinstance(plan.decision, AskFirst):
-                    errand = ObjectErrand(by=self._errands, plan=plan, unmask=command.unmask, purpose=command.purpose)
-                    return await self._submitting.ask(errand, caller, snapshot, record, None, command.wait_seconds)
-                return await read(plan)
+                if not isinstance(plan.decision, AskFirst):
+                    return await read(plan)
+                errand = ObjectErrand(by=self._errands, plan=plan, unmask=command.unmask, purpose=command.purpose)
+                approval, answer = await self._submitting.submit(errand, caller, snapshot, record, None)
             except ObjectChanged:
                 if attempt == TRIES - 1:
                     raise
+            else:
+                # People are asked once: an object that changes from now on is what the approval ends with.
+                return await self._submitting.wait(caller, approval, answer, record, command.wait_seconds)
         raise AssertionError("unreachable")
 
     async def put_object(self, caller: Caller, command: PutObject, record: Record) -> Answer:

@@ -30,8 +30,14 @@ class Submitting:
         wait_seconds: int,
     ) -> Answer:
         """The 202, or within `wait_seconds` what came of it."""
-        approval, answer = await self._asking.ask(errand, caller, snapshot, record, ticket)
-        return await self._waited(caller, approval, record, answer, wait_seconds)
+        approval, answer = await self.submit(errand, caller, snapshot, record, ticket)
+        return await self.wait(caller, approval, answer, record, wait_seconds)
+
+    async def submit(
+        self, errand: Errand, caller: Caller, snapshot: PolicySnapshot, record: Record, ticket: Ticket | None
+    ) -> tuple[Approval, Answer]:
+        """The stored approval and its 202. Who is refused here asked nobody, and may ask anew."""
+        return await self._asking.ask(errand, caller, snapshot, record, ticket)
 
     async def claim(
         self,
@@ -56,13 +62,15 @@ class Submitting:
                 return claimed.answer()
             known = await self._asking.known(claimed.approval_id, record)
             if known is not None:
-                return await self._waited(caller, known, record, None, wait_seconds)
+                return await self.wait(caller, known, None, record, wait_seconds)
             await self._keys.free(claimed)
         raise IdempotencyInFlight("This idempotency key is in use right now: retry after a moment.", retry_after_s=1)
 
-    async def _waited(
-        self, caller: Caller, approval: Approval, record: Record, answer: Answer | None, wait_seconds: int
+    async def wait(
+        self, caller: Caller, approval: Approval, answer: Answer | None, record: Record, wait_seconds: int
     ) -> Answer:
+        """What came of it within `wait_seconds`; it runs as soon as people said yes, and what comes of that is the
+        approval's own outcome. `answer`: its 202, if that was not given before."""
         later = await self._asking.waited(approval, wait_seconds)
         if wait_seconds:
             self._admission.require(caller)

@@ -270,6 +270,7 @@ READS_OBJECT, CHANGES_OBJECT = {"412", "413"}, {"409", "412"}
 PUTS = CHANGES_OBJECT | {"408", "413", "415", "507"}
 FURTHER = {
     "query_sql": {"409"},
+    "execute_approval": {"412", "507"},
     "publish_message": {"409"},
     "fetch_object": READS_OBJECT,
     "fetch_object_by_key": READS_OBJECT,

@@ -274,6 +274,14 @@ async def asked(site: MessageSite, topic: str = "partner", payload: Any = None, 
     return name
 
 
+def closing(site: MessageSite, name: str) -> tuple[object, object]:
+    """State and code of the entry that closes a use: the last one, and no intent."""
+    last = site.trail.entries[-1]
+    assert last["approval_id"] == name
+    assert last["outcome"] != "intent"
+    return last["approval_state"], last["code"]
+
+
 async def test_a_topic_that_wants_a_human_publishes_nothing_before(site: MessageSite) -> None:
     name = await asked(site)
     assert site.wire.sent == []
@@ -328,16 +336,20 @@ async def test_an_event_that_waited_keeps_its_id_and_time(site: MessageSite) -> 
         DATA.replace("partner: {found: {pii.*: mask}, paths: {$.name: pii.name}}", "partner: {paths: {$.n: pii.n}}"),
         DATA.replace("partner: {found: {pii.*: mask}", "partner: {schema: {type: array}, found: {pii.*: mask}"),
         DATA.replace("partner: {found: {pii.*: mask}", "partner: {max_bytes: 5, found: {pii.*: mask}"),
+        DATA.replace("partner: {found: {pii.*: mask}", "partner: {cloud_events: true, found: {pii.*: mask}"),
+        DATA.replace("partner: {found: {pii.*: mask}", "partner: {headers: [other], found: {pii.*: mask}"),
+        DATA.replace("partner: {found: {pii.*: mask}", "partner: {max_header_bytes: 3, found: {pii.*: mask}"),
     ],
 )
 async def test_what_policy_no_longer_takes_is_not_published(site: MessageSite, changed: str) -> None:
-    name = await asked(site)
+    name = await asked(site, headers={"trace-id": "b7"})
     await site.said_yes(name)
     site.current = policy(RULES, changed)
     told = await site.execute("ana", name)
     assert (told.status, told.code) == (403, "access_denied")
     assert (await site.stored(name)).state == "revoked"
     assert site.wire.sent == []
+    assert closing(site, name) == ("revoked", "access_denied")
 
 
 async def test_what_policy_masks_by_now_is_not_published_as_it_was_approved(site: MessageSite) -> None:
@@ -380,6 +392,28 @@ async def test_an_approved_message_that_the_broker_refuses_fails_its_use(
     told = await site.execute("ana", name)
     assert (told.status, told.code) == (status, code)
     assert (await site.stored(name)).state == "failed"
+    assert closing(site, name) == ("failed", code)
+
+
+async def test_an_approved_message_that_meets_a_fault_of_ours_has_an_end_on_the_trail(site: MessageSite) -> None:
+    name = await asked(site)
+    await site.said_yes(name)
+    site.wire.error = ValueError()
+    assert (await site.execute("ana", name)).code == "internal_error"
+    assert closing(site, name) == ("failed", "internal_error")
+    assert (await site.stored(name)).history[-1].detail["outcome_known"] is False
+
+
+async def test_a_message_that_fails_while_its_sender_waited_asks_nobody_again(site: MessageSite) -> None:
+    running = asyncio.ensure_future(site.publish("ana", "partner", {"n": 1}, wait_seconds=30))
+    while not site.store.all:
+        await asyncio.sleep(0.001)
+    name = site.store.all[0].approval_id
+    site.wire.error = ConnectorError(Failure.UNAVAILABLE)
+    await site.said_yes(name)
+    assert (await running).code == "connection_unavailable"
+    assert len(site.store.all) == 1
+    assert closing(site, name) == ("failed", "connection_unavailable")
 
 
 async def test_an_approved_message_without_a_confirm_has_an_unknown_outcome(site: MessageSite) -> None:
@@ -387,6 +421,7 @@ async def test_an_approved_message_without_a_confirm_has_an_unknown_outcome(site
     await site.said_yes(name)
     site.wire.lost = ConnectorError(Failure.OUTCOME_UNKNOWN)
     assert (await site.execute("ana", name)).code == "outcome_unknown"
+    assert closing(site, name) == ("failed", "outcome_unknown")
     (last,) = (await site.stored(name)).history[-1:]
     assert last.detail["outcome_known"] is False
 
