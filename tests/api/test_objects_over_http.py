@@ -440,6 +440,16 @@ def test_content_goes_in_as_json_and_as_bytes(shop: Running, client: httpx2.Clie
     assert on_disk(shop, "exports/two.json").read_bytes() == b'{"a": [1]}'
 
 
+def test_a_content_type_keeps_what_its_parameters_say(shop: Running, client: httpx2.Client) -> None:
+    for sent, kept in (
+        ("Text/CSV; Charset=UTF-8", "text/csv; charset=UTF-8"),
+        ("text/csv;Header=Present ; BOUNDARY=aB==C", "text/csv;header=Present ; boundary=aB==C"),
+        ('TEXT/csv; Note="a; B=C \\" ;D=E"; Other=F', 'text/csv; note="a; B=C \\" ;D=E"; other=F'),
+    ):
+        made = put(shop, client, "exports/typed.csv", b"id\n", content_type=sent)
+        assert (made.status_code, made.json()["content_type"]) == (200, kept), made.text
+
+
 def test_a_body_may_come_in_pieces_without_a_length(shop: Running, client: httpx2.Client) -> None:
     pieces = (f"{n},{n}\n".encode() for n in range(2_000))
     made = put(shop, client, "exports/pieces.csv", pieces)
