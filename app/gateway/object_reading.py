@@ -61,7 +61,8 @@ class ObjectReads:
             rows = None
         else:
             try:
-                rendered, file, form = await self._masked(plan, record, info, view, max_output_bytes=limit)
+                form = _format(plan, info, view)
+                rendered, file = await self._masked(plan, record, info, view, form, max_output_bytes=limit)
             except ResultTooLarge as refused:
                 if refused.stable_code == ContentFault.TOO_LARGE.value and info.size <= plan.bucket.max_object_bytes:
                     raise _too_large_for_json(limit) from refused
@@ -98,11 +99,15 @@ class ObjectReads:
         info, view = _there(plan)
         if view.raw:
             return await self._raw(plan, command, record, info)
-        known = (plan.bucket.name, plan.key, info.etag, info.version or "", plan.policy_version, _digest(view))
+        form = _format(plan, info, view)
+        known = (
+            plan.bucket.name, plan.key, info.etag, info.version or "", info.content_type or "", plan.policy_version,
+            _digest(view),
+        )  # fmt: skip
         etag = self._rendered.get(known)
         if etag is not None and _has(command, etag):
             return _unchanged(etag)
-        rendered, file, form = await self._masked(plan, record, info, view)
+        rendered, file = await self._masked(plan, record, info, view, form)
         self._rendered.put(known, rendered.sha256)
         if _has(command, rendered.sha256):
             file.close()
@@ -158,12 +163,10 @@ class ObjectReads:
         record: Record,
         info: ObjectInfo,
         view: ContentView,
+        form: ContentFormat,
         *,
         max_output_bytes: int | None = None,
-    ) -> tuple[Rendered, IO[bytes], ContentFormat]:
-        form = format_of(plan.key, info.content_type, view.format)
-        if form is None or (form.kind is FormatKind.TEXT and not isinstance(view.text.mask, Redact | None)):
-            raise not_maskable()
+    ) -> tuple[Rendered, IO[bytes]]:
         most = plan.bucket.max_object_bytes
         limits = RenderLimits(
             max_input_bytes=most,
@@ -189,7 +192,7 @@ class ObjectReads:
                 "There is no room to hold the masked content right now: ask for a smaller object, or retry later.",
                 retry_after_s=5,
             ) from error
-        return rendered, file, form
+        return rendered, file
 
 
 class _Flow:
@@ -226,6 +229,14 @@ def _there(plan: ObjectPlan) -> tuple[ObjectInfo, ContentView]:
     assert plan.info is not None
     assert plan.view is not None
     return plan.info, plan.view
+
+
+def _format(plan: ObjectPlan, info: ObjectInfo, view: ContentView) -> ContentFormat:
+    """Raises ContentNotMaskable."""
+    form = format_of(plan.key, info.content_type, view.format)
+    if form is None or (form.kind is FormatKind.TEXT and not isinstance(view.text.mask, Redact | None)):
+        raise not_maskable()
+    return form
 
 
 def _has(command: FetchContent, etag: str) -> bool:
