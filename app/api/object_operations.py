@@ -47,8 +47,10 @@ WaitParam = Annotated[
     Annotated[int, Field(ge=0, le=MAX_WAIT_S)] | SkipJsonSchema[None],
     Query(description="If a human has to approve first, wait so long for it."),
 ]
-_Etag = Annotated[str, Field(max_length=200)]
-IfMatch = Annotated[_Etag | SkipJsonSchema[None], Query(description="Only the object with this ETag.")]
+IfMatch = Annotated[
+    Annotated[str, Field(min_length=1, max_length=200)] | SkipJsonSchema[None],
+    Query(description="Only the object with this ETag."),
+]
 IdempotencyParam = Annotated[
     Annotated[str, Field(min_length=1, max_length=255)] | SkipJsonSchema[None],
     Query(description="Same as the Idempotency-Key header."),
@@ -100,7 +102,7 @@ def _put_content(
     connection: Connection,
     key: ChangedKey,
     content_type: Annotated[
-        _Etag | SkipJsonSchema[None],
+        Annotated[str, Field(max_length=200)] | SkipJsonSchema[None],
         Query(description="Media type of the content, instead of the Content-Type header.", examples=["text/csv"]),
     ] = None,
     if_match: IfMatch = None,

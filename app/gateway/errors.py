@@ -161,7 +161,7 @@ class ResultTooLarge(Refused):
 
 class UnsupportedMediaType(Refused):
     code = "unsupported_media_type"
-    title = "The body must be application/json"
+    title = "A body of this type is not taken here"
 
 
 class InvalidRequest(Refused):
