@@ -195,8 +195,8 @@ OBJECT_ENDPOINTS: tuple[Endpoint, ...] = (
         media_type=ANY,
         produces=_GIVEN,
         summary="The content of one object, as bytes",
-        description="Streams content of any size. ETag and If-None-Match always; Range where nothing is masked. Masked "
-        "content is whole before its first byte leaves. The receipt is in the header X-Receipt. "
+        description="Streams content of any size. ETag, If-Match, If-None-Match always; Range where nothing is masked. "
+        "Masked content is whole before its first byte leaves. The receipt is in the header X-Receipt. "
         "Example: GET /v1/connections/files/content/customers/2026.csv",
         problems=(412, 413, 416, 422),
         tail=True,

@@ -18,6 +18,7 @@ _CHANGING = frozenset({"if_match", "if_none_match", "purpose", "wait_seconds", "
 _UNMODIFIED_SINCE, _MODIFIED_SINCE = "If-Unmodified-Since", "If-Modified-Since"
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
+_ETAGS = re.compile(rf"[\s,]*{_ETAG.pattern}(?:\s*,[\s,]*{_ETAG.pattern})*[\s,]*")
 _STRONG = re.compile(r'"((?!\*")[^"]*)"|(\*)')
 """An asterisk in quotes is no tag of ours, and not the one that stands for any."""
 
@@ -133,11 +134,13 @@ def _bad_key(refused: KeyRefused, pointer: str) -> InvalidRequest:
 
 
 def _fetching(arrived: Arrived, query: QueryString, key: ObjectKey) -> FetchObject:
+    _require_known_conditions(arrived.headers, _UNMODIFIED_SINCE)
     labels = (query.text("unmask", max_chars=500) or "").split(",")
     return FetchObject(
         connection=arrived.path_args["connection"],
         key=key,
         unmask=tuple(sorted({label.strip() for label in labels if label.strip()})),
+        if_match=_required_etags(arrived.headers.get(b"if-match")),
         purpose=query.text("purpose", max_chars=500),
         wait_seconds=_wait_s(query, arrived.headers),
     )
@@ -156,6 +159,21 @@ def _etags(sent: bytes | None) -> frozenset[str]:
         return frozenset()
     text = sent.decode("latin-1").strip()
     return frozenset({"*"}) if text == "*" else frozenset(tag for _, tag in _ETAG.findall(text) if tag != "*")
+
+
+def _required_etags(sent: bytes | None) -> frozenset[str] | None:
+    """ETags of which one has to be there; None: no condition. Weak ones never match (RFC 9110, 13.1.1)."""
+    if sent is None:
+        return None
+    text = sent.decode("latin-1").strip()
+    if text == "*":
+        return frozenset({"*"})
+    if _ETAGS.fullmatch(text) is None:
+        raise InvalidRequest(
+            "If-Match must be * or ETags in quotes: send those that earlier answers had in their header ETag.",
+            errors=(FieldError(pointer="header/If-Match", detail="* or ETags in quotes"),),
+        )
+    return frozenset(tag for weak, tag in _ETAG.findall(text) if not weak and tag != "*")
 
 
 def _require_known_conditions(headers: Mapping[bytes, bytes], *unknown: str) -> None:

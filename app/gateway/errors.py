@@ -368,6 +368,10 @@ class ObjectChanged(Refused):
     title = "The object is another one by now"
 
 
+class ConditionFailed(ObjectChanged):
+    """If-Match of a fetch. Nothing changes while it is read, so it is not read anew."""
+
+
 class RangeNotSatisfiable(Refused):
     code = "range_not_satisfiable"
     title = "The range lies outside of the object"

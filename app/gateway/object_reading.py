@@ -12,7 +12,7 @@ import orjson
 
 from app.gateway.answer import Answer, ContentBrokeOff, Spool, as_text
 from app.gateway.envelope import Closing, closing_members
-from app.gateway.errors import NoSpaceForAnswer, RangeNotSatisfiable, ResultTooLarge
+from app.gateway.errors import ConditionFailed, NoSpaceForAnswer, RangeNotSatisfiable, ResultTooLarge
 from app.gateway.lru import Lru
 from app.gateway.object_commands import FetchContent
 from app.gateway.object_faults import not_maskable, refusal_of_content, refusal_of_store
@@ -45,19 +45,24 @@ class ObjectReads:
         """ETags of renderings, so that a client that has one already is told without rendering it again."""
 
     async def envelope(
-        self, plan: ObjectPlan, record: Record, *, closing: Closing | None = None, max_bytes: int | None = None
+        self,
+        plan: ObjectPlan,
+        record: Record,
+        *,
+        if_match: frozenset[str] | None = None,
+        closing: Closing | None = None,
+        max_bytes: int | None = None,
     ) -> Answer:
         """The content inside a JSON answer, of at most what the connection allows there. Raises Refused."""
         info, view = _there(plan)
         limit = plan.bucket.max_bytes if max_bytes is None else min(max_bytes, plan.bucket.max_bytes)
         if view.raw:
+            etag = self._tags.of(plan.bucket.name, info)
+            _require_meant(if_match, etag)
             if info.size > limit:
                 raise _too_large_for_json(limit)
             content = await self._whole(plan, info)
-            facts = {
-                "content_type": _served_type(info),
-                "etag": self._tags.of(plan.bucket.name, info),
-            }
+            facts = {"content_type": _served_type(info), "etag": etag}
             rows = None
         else:
             try:
@@ -68,6 +73,7 @@ class ObjectReads:
                     raise _too_large_for_json(limit) from refused
                 raise
             with file:
+                _require_meant(if_match, rendered.sha256)
                 content = await asyncio.to_thread(file.read)
             facts = {"content_type": form.content_type, "etag": rendered.sha256}
             rows = rendered.rows
@@ -105,11 +111,16 @@ class ObjectReads:
             _digest(view),
         )  # fmt: skip
         etag = self._rendered.get(known)
-        if etag is not None and _has(command, etag):
+        if etag is not None and _is_known(command, etag):
             return _unchanged(etag)
         rendered, file = await self._masked(plan, record, info, view, form)
         self._rendered.put(known, rendered.sha256)
-        if _has(command, rendered.sha256):
+        try:
+            unchanged = _is_known(command, rendered.sha256)
+        except ConditionFailed:
+            file.close()
+            raise
+        if unchanged:
             file.close()
             return _unchanged(rendered.sha256)
         record.facts |= {"content_bytes": rendered.bytes_out, "content_type": form.content_type}
@@ -121,7 +132,7 @@ class ObjectReads:
 
     async def _raw(self, plan: ObjectPlan, command: FetchContent, record: Record, info: ObjectInfo) -> Answer:
         etag = self._tags.of(plan.bucket.name, info)
-        if _has(command, etag):
+        if _is_known(command, etag):
             return _unchanged(etag)
         first, count = 0, info.size
         ranged = command.span is not None and command.if_range in (None, etag)
@@ -239,8 +250,19 @@ def _format(plan: ObjectPlan, info: ObjectInfo, view: ContentView) -> ContentFor
     return form
 
 
-def _has(command: FetchContent, etag: str) -> bool:
-    return etag in command.if_none_match or "*" in command.if_none_match
+def _require_meant(if_match: frozenset[str] | None, etag: str) -> None:
+    """RFC 9110, 13.1.1. Raises ConditionFailed."""
+    if if_match is not None and if_match.isdisjoint({etag, "*"}):
+        raise ConditionFailed(
+            "The content has none of the ETags in If-Match (a weak one, W/, never matches), so it is not given: fetch "
+            "it without If-Match, and go on with its present ETag."
+        )
+
+
+def _is_known(command: FetchContent, etag: str) -> bool:
+    """Whether the client has it already. If-Match is looked at first (RFC 9110, 13.2.2). Raises ConditionFailed."""
+    _require_meant(command.fetch.if_match, etag)
+    return not command.if_none_match.isdisjoint({etag, "*"})
 
 
 def _unchanged(etag: str) -> Answer:

@@ -302,9 +302,43 @@ def test_a_range_under_a_condition_is_given_of_the_same_version_alone(shop: Runn
 
 
 @pytest.mark.parametrize("key", [CUSTOMERS, LOGO])
+@pytest.mark.parametrize("path", [OBJECTS, CONTENT])
+def test_content_is_given_under_the_tag_that_it_has_alone(
+    shop: Running, client: httpx2.Client, path: str, key: str
+) -> None:
+    tag = get(shop, client, f"{path}/{key}").headers["etag"]
+    for named in (tag, "*", f'"other", {tag}', f'W/"other",, {tag} ,'):
+        assert get(shop, client, f"{path}/{key}", if_match=named).status_code == 200, named
+    for named in ('"other"', f"W/{tag}", '"*"', '"a", "b"'):
+        document = problem(get(shop, client, f"{path}/{key}", if_match=named), 412, "object_changed")
+        assert "without If-Match" in document["detail"]
+        problem(get(shop, client, f"{path}/{key}", if_match=named, if_none_match=tag), 412, "object_changed")
+        problem(get(shop, client, f"{path}/{key}", if_match=named, range="bytes=0-3"), 412, "object_changed")
+    for broken in ("", tag.strip('"'), f"*, {tag}", f"{tag} {tag}", '"a'):
+        document = problem(get(shop, client, f"{path}/{key}", if_match=broken), 422, "invalid_request")
+        assert [each["pointer"] for each in document["errors"]] == ["header/If-Match"]
+    problem(get(shop, client, f"{path}/brand/none.png", if_match="*"), 404, "object_not_found")
+
+
+def test_a_range_under_its_tag_is_given_and_what_is_known_is_not(shop: Running, client: httpx2.Client) -> None:
+    tag = get(shop, client, f"{CONTENT}/{LOGO}").headers["etag"]
+    assert get(shop, client, f"{CONTENT}/{LOGO}", if_match=tag, range="bytes=0-3").status_code == 206
+    assert get(shop, client, f"{CONTENT}/{LOGO}", if_match=tag, if_none_match=tag).status_code == 304
+
+
+@pytest.mark.parametrize("key", [CUSTOMERS, LOGO])
 def test_an_asterisk_in_quotes_is_a_tag_that_nothing_has(shop: Running, client: httpx2.Client, key: str) -> None:
     for known in ('"*"', 'W/"*"', '"a", "*"'):
         assert get(shop, client, f"{CONTENT}/{key}", if_none_match=known).status_code == 200
+
+
+def test_of_dates_a_fetch_leaves_one_aside_and_refuses_the_other(shop: Running, client: httpx2.Client) -> None:
+    date = "Wed, 21 Oct 2099 07:28:00 GMT"
+    for path in (f"{CONTENT}/{LOGO}", f"{OBJECTS}/{LOGO}", f"/v1/connections/{FILES}/object?key={quote(LOGO)}"):
+        assert get(shop, client, path, if_modified_since=date).status_code == 200
+        document = problem(get(shop, client, path, if_unmodified_since=date), 422, "invalid_request")
+        assert [each["pointer"] for each in document["errors"]] == ["header/If-Unmodified-Since"]
+        assert get(shop, client, path, if_unmodified_since=date, if_match="*").status_code == 200
 
 
 def test_masked_content_has_no_ranges(shop: Running, client: httpx2.Client) -> None:
