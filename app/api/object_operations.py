@@ -47,8 +47,10 @@ WaitParam = Annotated[
     Annotated[int, Field(ge=0, le=MAX_WAIT_S)] | SkipJsonSchema[None],
     Query(description="If a human has to approve first, wait so long for it."),
 ]
-_Etag = Annotated[str, Field(max_length=200)]
-IfMatch = Annotated[_Etag | SkipJsonSchema[None], Query(description="Only the object with this ETag.")]
+IfMatch = Annotated[
+    Annotated[str, Field(min_length=1, max_length=200)] | SkipJsonSchema[None],
+    Query(description="Only the object with this ETag."),
+]
 IdempotencyParam = Annotated[
     Annotated[str, Field(min_length=1, max_length=255)] | SkipJsonSchema[None],
     Query(description="Same as the Idempotency-Key header."),
@@ -100,7 +102,7 @@ def _put_content(
     connection: Connection,
     key: ChangedKey,
     content_type: Annotated[
-        _Etag | SkipJsonSchema[None],
+        Annotated[str, Field(max_length=200)] | SkipJsonSchema[None],
         Query(description="Media type of the content, instead of the Content-Type header.", examples=["text/csv"]),
     ] = None,
     if_match: IfMatch = None,
@@ -193,8 +195,8 @@ OBJECT_ENDPOINTS: tuple[Endpoint, ...] = (
         media_type=ANY,
         produces=_GIVEN,
         summary="The content of one object, as bytes",
-        description="Streams content of any size. ETag and If-None-Match always; Range where nothing is masked. Masked "
-        "content is whole before its first byte leaves. The receipt is in the header X-Receipt. "
+        description="Streams content of any size. ETag, If-Match, If-None-Match always; Range where nothing is masked. "
+        "Masked content is whole before its first byte leaves. The receipt is in the header X-Receipt. "
         "Example: GET /v1/connections/files/content/customers/2026.csv",
         problems=(412, 413, 416, 422),
         tail=True,

@@ -52,6 +52,7 @@ STATUS: dict[type[Refused], int] = {
     errors.ApprovalRowsExceeded: 409,
     errors.OutcomeUnknown: 409,
     errors.ObjectChanged: 412,
+    errors.ConditionFailed: 412,
     errors.BodyTooLarge: 413,
     errors.ResultTooLarge: 413,
     errors.PayloadTooLarge: 413,

@@ -188,10 +188,13 @@ class QueryString:
                 raise _query_error(name, "given twice")
             self._values[name] = value
 
-    def text(self, name: str, *, max_chars: int) -> str | None:
+    def text(self, name: str, *, max_chars: int, may_be_empty: bool = True) -> str | None:
+        """None also for an empty one. `may_be_empty`: False where that would take a guard away."""
         value = self._values.get(name)
         if value is not None and len(value) > max_chars:
             raise _query_error(name, f"at most {max_chars} characters")
+        if value == "" and not may_be_empty:
+            raise _query_error(name, "must not be empty: give it a value, or leave it out")
         return value or None
 
     def word(self, name: str, allowed: frozenset[str]) -> str | None:

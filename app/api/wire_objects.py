@@ -46,7 +46,8 @@ class PutBody(Body):
         str | None, Field(max_length=200, description="Media type, for example text/csv.", examples=["text/csv"])
     ] = None
     if_match: Annotated[
-        str | None, Field(max_length=200, description="Only over the object with this ETag. Same as If-Match.")
+        str | None,
+        Field(min_length=1, max_length=200, description="Only over the object with this ETag. Same as If-Match."),
     ] = None
     if_none_match: Annotated[
         Literal["*"] | None, Field(description="Only where there is no object yet. Same as If-None-Match: *.")

@@ -161,7 +161,7 @@ class ResultTooLarge(Refused):
 
 class UnsupportedMediaType(Refused):
     code = "unsupported_media_type"
-    title = "The body must be application/json"
+    title = "A body of this type is not taken here"
 
 
 class InvalidRequest(Refused):
@@ -366,6 +366,10 @@ class ObjectChanged(Refused):
 
     code = "object_changed"
     title = "The object is another one by now"
+
+
+class ConditionFailed(ObjectChanged):
+    """If-Match of a fetch. Nothing changes while it is read, so it is not read anew."""
 
 
 class RangeNotSatisfiable(Refused):

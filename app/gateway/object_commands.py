@@ -20,11 +20,12 @@ class ListObjects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchObject:
-    """`unmask`: sorted labels."""
+    """`unmask`: sorted labels. `if_match`: ETags without quotes of which the content has to have one, "*" for any."""
 
     connection: str
     key: ObjectKey
     unmask: tuple[str, ...] = ()
+    if_match: frozenset[str] | None = None
     purpose: str | None = None
     wait_seconds: int = 0
 

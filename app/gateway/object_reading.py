@@ -13,7 +13,7 @@ import orjson
 
 from app.gateway.answer import Answer, ContentBrokeOff, Spool, as_text
 from app.gateway.envelope import Closing, closing_members
-from app.gateway.errors import NoSpaceForAnswer, RangeNotSatisfiable, ResultTooLarge
+from app.gateway.errors import ConditionFailed, NoSpaceForAnswer, RangeNotSatisfiable, ResultTooLarge
 from app.gateway.lru import Lru
 from app.gateway.object_commands import FetchContent
 from app.gateway.object_faults import not_maskable, refusal_of_content, refusal_of_store
@@ -47,29 +47,37 @@ class ObjectReads:
         """ETags of renderings, so that a client that has one already is told without rendering it again."""
 
     async def envelope(
-        self, plan: ObjectPlan, record: Record, *, closing: Closing | None = None, max_bytes: int | None = None
+        self,
+        plan: ObjectPlan,
+        record: Record,
+        *,
+        if_match: frozenset[str] | None = None,
+        closing: Closing | None = None,
+        max_bytes: int | None = None,
     ) -> Answer:
         """The content inside a JSON answer, of at most what the connection allows there. Raises Refused."""
         info, view = _there(plan)
         limit = plan.bucket.max_bytes if max_bytes is None else min(max_bytes, plan.bucket.max_bytes)
         if view.raw:
+            etag = self._tags.of(plan.bucket.name, info)
+            _require_meant(if_match, etag)
             if info.size > limit:
                 raise _too_large_for_json(limit)
             content = await self._whole(plan, info)
-            facts = {
-                # What is inside JSON is the bytes as they are stored, packed or not.
-                "content_type": _served_type(info) if info.content_encoding is None else _packed_type(info),
-                "etag": self._tags.of(plan.bucket.name, info),
-            }
+            # What is inside JSON is the bytes as they are stored, packed or not.
+            served = _served_type(info) if info.content_encoding is None else _packed_type(info)
+            facts = {"content_type": served, "etag": etag}
             rows = None
         else:
             try:
-                rendered, file, form = await self._masked(plan, record, info, view, max_output_bytes=limit)
+                form = _format(plan, info, view)
+                rendered, file = await self._masked(plan, record, info, view, form, max_output_bytes=limit)
             except ResultTooLarge as refused:
                 if refused.stable_code == ContentFault.TOO_LARGE.value and info.size <= plan.bucket.max_object_bytes:
                     raise _too_large_for_json(limit) from refused
                 raise
             with file:
+                _require_meant(if_match, rendered.sha256)
                 content = await asyncio.to_thread(file.read)
             facts = {"content_type": form.content_type, "etag": rendered.sha256}
             rows = rendered.rows
@@ -101,13 +109,22 @@ class ObjectReads:
         info, view = _there(plan)
         if view.raw:
             return await self._raw(plan, command, record, info)
-        known = (plan.bucket.name, plan.key, info.etag, info.version or "", plan.policy_version, _digest(view))
+        form = _format(plan, info, view)
+        known = (
+            plan.bucket.name, plan.key, info.etag, info.version or "", info.content_type or "",
+            info.content_encoding or "", plan.policy_version, _digest(view),
+        )  # fmt: skip
         etag = self._rendered.get(known)
-        if etag is not None and _has(command, etag):
+        if etag is not None and _is_known(command, etag):
             return _unchanged(etag)
-        rendered, file, form = await self._masked(plan, record, info, view)
+        rendered, file = await self._masked(plan, record, info, view, form)
         self._rendered.put(known, rendered.sha256)
-        if _has(command, rendered.sha256):
+        try:
+            unchanged = _is_known(command, rendered.sha256)
+        except ConditionFailed:
+            file.close()
+            raise
+        if unchanged:
             file.close()
             return _unchanged(rendered.sha256)
         record.facts |= {"content_bytes": rendered.bytes_out, "content_type": form.content_type}
@@ -119,7 +136,7 @@ class ObjectReads:
 
     async def _raw(self, plan: ObjectPlan, command: FetchContent, record: Record, info: ObjectInfo) -> Answer:
         etag = self._tags.of(plan.bucket.name, info)
-        if _has(command, etag):
+        if _is_known(command, etag):
             return _unchanged(etag)
         first, count = 0, info.size
         ranged = command.span is not None and command.if_range in (None, etag)
@@ -163,10 +180,10 @@ class ObjectReads:
         record: Record,
         info: ObjectInfo,
         view: ContentView,
+        form: ContentFormat,
         *,
         max_output_bytes: int | None = None,
-    ) -> tuple[Rendered, IO[bytes], ContentFormat]:
-        form = _form(plan, info, view)
+    ) -> tuple[Rendered, IO[bytes]]:
         most = plan.bucket.max_object_bytes
         limits = RenderLimits(
             max_input_bytes=most,
@@ -192,7 +209,7 @@ class ObjectReads:
                 "There is no room to hold the masked content right now: ask for a smaller object, or retry later.",
                 retry_after_s=5,
             ) from error
-        return rendered, file, form
+        return rendered, file
 
 
 class _Flow:
@@ -219,14 +236,7 @@ def require_maskable(plan: ObjectPlan) -> None:
     """What cannot come raw has to be of a kind that can be masked. Raises ContentNotMaskable."""
     info, view = _there(plan)
     if not view.raw:
-        _form(plan, info, view)
-
-
-def _form(plan: ObjectPlan, info: ObjectInfo, view: ContentView) -> ContentFormat:
-    form = format_of(plan.key, info.content_type, view.format, info.content_encoding)
-    if form is None or (form.kind is FormatKind.TEXT and not isinstance(view.text.mask, Redact | None)):
-        raise not_maskable()
-    return form
+        _format(plan, info, view)
 
 
 def render_plan(form: ContentFormat, view: ContentView, limits: RenderLimits, mask_keys: MaskKeys) -> RenderPlan:
@@ -245,8 +255,27 @@ def _there(plan: ObjectPlan) -> tuple[ObjectInfo, ContentView]:
     return plan.info, plan.view
 
 
-def _has(command: FetchContent, etag: str) -> bool:
-    return etag in command.if_none_match or "*" in command.if_none_match
+def _format(plan: ObjectPlan, info: ObjectInfo, view: ContentView) -> ContentFormat:
+    """Raises ContentNotMaskable."""
+    form = format_of(plan.key, info.content_type, view.format, info.content_encoding)
+    if form is None or (form.kind is FormatKind.TEXT and not isinstance(view.text.mask, Redact | None)):
+        raise not_maskable()
+    return form
+
+
+def _require_meant(if_match: frozenset[str] | None, etag: str) -> None:
+    """RFC 9110, 13.1.1. Raises ConditionFailed."""
+    if if_match is not None and if_match.isdisjoint({etag, "*"}):
+        raise ConditionFailed(
+            "The content has none of the ETags in If-Match (a weak one, W/, never matches), so it is not given: fetch "
+            "it without If-Match, and go on with its present ETag."
+        )
+
+
+def _is_known(command: FetchContent, etag: str) -> bool:
+    """Whether the client has it already. If-Match is looked at first (RFC 9110, 13.2.2). Raises ConditionFailed."""
+    _require_meant(command.fetch.if_match, etag)
+    return not command.if_none_match.isdisjoint({etag, "*"})
 
 
 def _unchanged(etag: str) -> Answer:

@@ -1,5 +1,6 @@
 """What is put or deleted: looked through before anything is decided on it, and done for good only after that."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,9 @@ from connectors.contract import CHUNK_BYTES, ConnectorError, ObjectInfo
 DEFAULT_TYPE = "application/octet-stream"
 _UNSAID = frozenset({DEFAULT_TYPE, "application/x-www-form-urlencoded"})
 """What clients send when nobody told them; the second is curl's."""
+_CASELESS = re.compile(r'("(?:[^"\\]|\\.)*")|^[^;]*|;[^;="]*=')
+"""Of a media type: the type and the names of its parameters, not what they say (RFC 9110, 8.3.1). First: a value in
+quotes, which may hold what looks like one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -338,13 +342,13 @@ async def _pieces(spool: Spool) -> AsyncIterator[bytes]:
 
 def _media_type(text: str | None, key: ObjectKey) -> str:
     """What the content says it is; where it says nothing, what the ending of its key stands for."""
-    kind = (text or DEFAULT_TYPE).strip().lower()
+    kind = (text or DEFAULT_TYPE).strip()
     if not is_media_type(kind):
         raise InvalidRequest(
             "The content type must be a media type such as text/csv.",
             errors=(FieldError(pointer="/content_type", detail="must be a media type"),),
         )
     if essence_of(kind) not in _UNSAID:
-        return kind
+        return _CASELESS.sub(lambda found: found[1] or found[0].lower(), kind)
     form = format_of(key, None, None)
     return DEFAULT_TYPE if form is None else form.content_type

@@ -7,7 +7,7 @@ from typing import Any
 from app.gateway.answer import Answer
 from app.gateway.connections import Bucket
 from app.gateway.envelope import Closing
-from app.gateway.errors import InvalidRequest, ObjectChanged, Refused
+from app.gateway.errors import ConditionFailed, InvalidRequest, ObjectChanged, Refused
 from app.gateway.idempotency import StoredKeys, Ticket
 from app.gateway.object_commands import DeleteObject, FetchContent, FetchObject, PutObject
 from app.gateway.object_errands import ObjectErrand, ObjectErrands
@@ -48,7 +48,9 @@ class Objects:
         self._keys = keys
 
     async def fetch_object(self, caller: Caller, command: FetchObject, record: Record) -> Answer:
-        return await self._fetched(caller, command, record, lambda plan: self._reads.envelope(plan, record))
+        return await self._fetched(
+            caller, command, record, lambda plan: self._reads.envelope(plan, record, if_match=command.if_match)
+        )
 
     async def fetch_content(self, caller: Caller, command: FetchContent, record: Record) -> Answer:
         return await self._fetched(
@@ -75,6 +77,8 @@ class Objects:
                     return await read(plan)
                 errand = ObjectErrand(by=self._errands, plan=plan, unmask=command.unmask, purpose=command.purpose)
                 approval, answer = await self._submitting.submit(errand, caller, snapshot, record, None)
+            except ConditionFailed:
+                raise
             except ObjectChanged:
                 if attempt == TRIES - 1:
                     raise

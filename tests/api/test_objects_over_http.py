@@ -301,6 +301,46 @@ def test_a_range_under_a_condition_is_given_of_the_same_version_alone(shop: Runn
         assert get(shop, client, f"{CONTENT}/{LOGO}", range="bytes=0-3", if_range=other).status_code == 200
 
 
+@pytest.mark.parametrize("key", [CUSTOMERS, LOGO])
+@pytest.mark.parametrize("path", [OBJECTS, CONTENT])
+def test_content_is_given_under_the_tag_that_it_has_alone(
+    shop: Running, client: httpx2.Client, path: str, key: str
+) -> None:
+    tag = get(shop, client, f"{path}/{key}").headers["etag"]
+    for named in (tag, "*", f'"other", {tag}', f'W/"other",, {tag} ,'):
+        assert get(shop, client, f"{path}/{key}", if_match=named).status_code == 200, named
+    for named in ('"other"', f"W/{tag}", '"*"', '"a", "b"'):
+        document = problem(get(shop, client, f"{path}/{key}", if_match=named), 412, "object_changed")
+        assert "without If-Match" in document["detail"]
+        problem(get(shop, client, f"{path}/{key}", if_match=named, if_none_match=tag), 412, "object_changed")
+        problem(get(shop, client, f"{path}/{key}", if_match=named, range="bytes=0-3"), 412, "object_changed")
+    for broken in ("", tag.strip('"'), f"*, {tag}", f"{tag} {tag}", '"a'):
+        document = problem(get(shop, client, f"{path}/{key}", if_match=broken), 422, "invalid_request")
+        assert [each["pointer"] for each in document["errors"]] == ["header/If-Match"]
+    problem(get(shop, client, f"{path}/brand/none.png", if_match="*"), 404, "object_not_found")
+
+
+def test_a_range_under_its_tag_is_given_and_what_is_known_is_not(shop: Running, client: httpx2.Client) -> None:
+    tag = get(shop, client, f"{CONTENT}/{LOGO}").headers["etag"]
+    assert get(shop, client, f"{CONTENT}/{LOGO}", if_match=tag, range="bytes=0-3").status_code == 206
+    assert get(shop, client, f"{CONTENT}/{LOGO}", if_match=tag, if_none_match=tag).status_code == 304
+
+
+@pytest.mark.parametrize("key", [CUSTOMERS, LOGO])
+def test_an_asterisk_in_quotes_is_a_tag_that_nothing_has(shop: Running, client: httpx2.Client, key: str) -> None:
+    for known in ('"*"', 'W/"*"', '"a", "*"'):
+        assert get(shop, client, f"{CONTENT}/{key}", if_none_match=known).status_code == 200
+
+
+def test_of_dates_a_fetch_leaves_one_aside_and_refuses_the_other(shop: Running, client: httpx2.Client) -> None:
+    date = "Wed, 21 Oct 2099 07:28:00 GMT"
+    for path in (f"{CONTENT}/{LOGO}", f"{OBJECTS}/{LOGO}", f"/v1/connections/{FILES}/object?key={quote(LOGO)}"):
+        assert get(shop, client, path, if_modified_since=date).status_code == 200
+        document = problem(get(shop, client, path, if_unmodified_since=date), 422, "invalid_request")
+        assert [each["pointer"] for each in document["errors"]] == ["header/If-Unmodified-Since"]
+        assert get(shop, client, path, if_unmodified_since=date, if_match="*").status_code == 200
+
+
 def test_masked_content_has_no_ranges(shop: Running, client: httpx2.Client) -> None:
     whole = get(shop, client, f"{CONTENT}/{CUSTOMERS}")
     part = get(shop, client, f"{CONTENT}/{CUSTOMERS}", range="bytes=0-7")
@@ -440,6 +480,16 @@ def test_content_goes_in_as_json_and_as_bytes(shop: Running, client: httpx2.Clie
     assert on_disk(shop, "exports/two.json").read_bytes() == b'{"a": [1]}'
 
 
+def test_a_content_type_keeps_what_its_parameters_say(shop: Running, client: httpx2.Client) -> None:
+    for sent, kept in (
+        ("Text/CSV; Charset=UTF-8", "text/csv; charset=UTF-8"),
+        ("text/csv;Header=Present ; BOUNDARY=aB==C", "text/csv;header=Present ; boundary=aB==C"),
+        ('TEXT/csv; Note="a; B=C \\" ;D=E"; Other=F', 'text/csv; note="a; B=C \\" ;D=E"; other=F'),
+    ):
+        made = put(shop, client, "exports/typed.csv", b"id\n", content_type=sent)
+        assert (made.status_code, made.json()["content_type"]) == (200, kept), made.text
+
+
 def test_a_body_may_come_in_pieces_without_a_length(shop: Running, client: httpx2.Client) -> None:
     pieces = (f"{n},{n}\n".encode() for n in range(2_000))
     made = put(shop, client, "exports/pieces.csv", pieces)
@@ -540,6 +590,93 @@ def test_conditions_are_of_header_body_or_query(shop: Running, client: httpx2.Cl
     assert changed.headers["etag"] != tag
     problem(client.delete(f"{OBJECTS}/exports/held.csv?if_match={tag.strip(chr(34))}", headers=shop.auth("ana")), 412,
             "object_changed")  # fmt: skip
+
+
+def test_a_guard_that_is_empty_weak_or_an_asterisk_in_quotes_lets_nothing_through(
+    shop: Running, client: httpx2.Client
+) -> None:
+    tag = put(shop, client, "exports/guarded.csv", b"id\n1\n").json()["etag"]
+    path = f"{OBJECTS}/exports/guarded.csv"
+    for query in ("", f'W/"{tag}"', '"*"', f'"{tag}'):
+        changed = put(shop, client, f"exports/guarded.csv?if_match={quote(query)}", b"2")
+        document = problem(changed, 422, "invalid_request")
+        assert [each["pointer"] for each in document["errors"]] == ["query/if_match"]
+        problem(client.delete(f"{path}?if_match={quote(query)}", headers=shop.auth("max")), 422, "invalid_request")
+        twin = {"content": "2", "content_type": "text/csv", "if_match": query}
+        document = problem(client.put(path, json=twin, headers=shop.auth("ana")), 422, "invalid_request")
+        assert [each["pointer"] for each in document["errors"]] == ["/if_match"]
+    for header in ("", f'W/"{tag}"', '"*"', tag, f'"{tag}", *'):
+        document = problem(put(shop, client, "exports/guarded.csv", b"2", if_match=header), 422, "invalid_request")
+        assert [each["pointer"] for each in document["errors"]] == ["header/If-Match"]
+        gone = client.delete(path, headers={**shop.auth("max"), "if-match": header})
+        problem(gone, 422, "invalid_request")
+    assert on_disk(shop, "exports/guarded.csv").read_bytes() == b"id\n1\n"
+
+
+def test_a_guard_counts_in_every_way_that_it_may_be_written(shop: Running, client: httpx2.Client) -> None:
+    tag = put(shop, client, "exports/written.csv", b"id\n1\n").json()["etag"]
+    for written in ("{}", '"{}"', " {} ", "*"):
+        query = quote(written.format(tag))
+        made = put(shop, client, f"exports/written.csv?if_match={query}", b"id\n2\n")
+        assert made.status_code == 200, made.text
+        tag = made.json()["etag"]
+    both = put(shop, client, f"exports/written.csv?if_match={tag}", b"id\n3\n", if_match=f'"{tag}"')
+    assert both.status_code == 200
+    problem(put(shop, client, f"exports/written.csv?if_match={tag}", b"", if_match='"other"'), 422, "invalid_request")
+    problem(put(shop, client, f"exports/written.csv?if_match={tag}", b"", if_match="*"), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("name", ["If-Unmodified-Since", "If-Modified-Since", "If-None-Match"])
+def test_a_condition_that_is_not_evaluated_changes_nothing(shop: Running, client: httpx2.Client, name: str) -> None:
+    put(shop, client, "exports/since.csv", b"id\n1\n")
+    condition = {name: '"a"' if name == "If-None-Match" else "Wed, 21 Oct 2026 07:28:00 GMT"}
+    body = {"content": "2", "content_type": "text/csv"}
+    for answer in (
+        put(shop, client, "exports/since.csv", b"2", path=OBJECTS, **condition),
+        put(shop, client, "exports/since.csv", b"2", path=CONTENT, **condition),
+        client.put(f"{OBJECTS}/exports/since.csv", json=body, headers={**shop.auth("ana"), **condition}),
+        client.delete(f"{OBJECTS}/exports/since.csv", headers={**shop.auth("max"), **condition}),
+    ):
+        document = problem(answer, 422, "invalid_request")
+        assert [each["pointer"] for each in document["errors"]] == [f"header/{name}"]
+    assert "If-Match" in document["detail"]
+    assert on_disk(shop, "exports/since.csv").read_bytes() == b"id\n1\n"
+
+
+def test_a_date_beside_an_etag_counts_for_nothing(shop: Running, client: httpx2.Client) -> None:
+    tag = put(shop, client, "exports/both.csv", b"id\n1\n").headers["etag"]
+    past = "Wed, 21 Oct 2015 07:28:00 GMT"
+    problem(put(shop, client, "exports/both.csv", b"", if_unmodified_since=past, if_match='"a"'), 412, "object_changed")
+    assert put(shop, client, "exports/both.csv", b"", if_unmodified_since=past, if_match=tag).status_code == 200
+
+
+@pytest.mark.parametrize("path", [OBJECTS, CONTENT])
+def test_a_part_is_not_taken_for_the_whole(shop: Running, client: httpx2.Client, path: str) -> None:
+    put(shop, client, "exports/whole.csv", b"id\n1\n")
+    for part in ("bytes 0-0/5", "bytes 0-4/5", "bytes */5", "x"):
+        answer = put(shop, client, "exports/whole.csv", b"9", path=path, content_range=part)
+        document = problem(answer, 422, "invalid_request")
+        assert [each["pointer"] for each in document["errors"]] == ["header/Content-Range"]
+    assert on_disk(shop, "exports/whole.csv").read_bytes() == b"id\n1\n"
+
+
+def test_an_encoding_of_what_is_put_is_not_dropped_in_silence(shop: Running, client: httpx2.Client) -> None:
+    for encoding in ("gzip", "zstd", "br", "gzip, identity", "aws-chunked"):
+        for path in (OBJECTS, CONTENT):
+            answer = put(shop, client, "exports/packed.csv", b"id\n1\n", path=path, content_encoding=encoding)
+            assert ".gz" in problem(answer, 415, "unsupported_media_type")["detail"]
+        body = {"content": "id\n", "content_type": "text/csv"}
+        sent = {**shop.auth("ana"), "content-encoding": encoding}
+        answer = client.put(f"{OBJECTS}/exports/packed.csv", json=body, headers=sent)
+        problem(answer, 415, "unsupported_media_type")
+    assert not on_disk(shop, "exports/packed.csv").exists()
+    assert put(shop, client, "exports/packed.csv", b"id\n1\n", content_encoding="Identity").status_code == 200
+
+
+def test_an_empty_idempotency_key_is_none_of_anybody(shop: Running, client: httpx2.Client) -> None:
+    problem(put(shop, client, "exports/once.csv?idempotency_key=", b"id\n"), 422, "invalid_request")
+    gone = client.delete(f"{OBJECTS}/exports/once.csv?idempotency_key=", headers=shop.auth("max"))
+    problem(gone, 422, "invalid_request")
 
 
 def test_the_same_idempotency_key_puts_once_and_never_something_else(shop: Running, client: httpx2.Client) -> None:

@@ -144,6 +144,26 @@ async def test_tags_of_raw_content_agree_wherever_they_are_told(site: BucketSite
     assert (await site.delete("ana", "people/raw/a.png", if_match=listed)).status == 202
 
 
+async def test_what_is_refused_by_now_is_not_confirmed_to_who_had_it(site: BucketSite) -> None:
+    site.files.file("people/plain", b'{"name": "Ann"}')
+    site.files.types["people/plain"] = "application/json"
+    tag = (await site.content("ana", "people/plain")).headers["etag"].strip('"')
+    known = frozenset({tag})
+    assert (await site.content("ana", "people/plain", if_none_match=known)).status == 304
+    site.files.types["people/plain"] = "image/png"
+    told = [await site.content("ana", "people/plain", if_none_match=each) for each in (known, frozenset({"*"}))]
+    assert [each.code for each in told] == ["content_unknown_type"] * 2
+
+
+async def test_a_tag_is_of_content_under_the_type_that_it_has_by_now(site: BucketSite) -> None:
+    site.files.file("people/figure", b"1\n")
+    site.files.types["people/figure"] = "application/json"
+    tag = (await site.content("ana", "people/figure")).headers["etag"].strip('"')
+    site.files.types["people/figure"] = "text/csv"
+    told = await site.content("ana", "people/figure", if_none_match=frozenset({tag}))
+    assert (told.status, told.answer.media_type) == (200, "text/csv; charset=utf-8")
+
+
 async def test_any_tag_is_a_condition_that_something_is_there(site: BucketSite) -> None:
     assert (await site.put("ana", "out/a.csv", b"id\n1\n", if_match="*")).code == "object_changed"
     assert (await site.put("ana", "out/a.csv", b"id\n1\n")).status == 200

@@ -323,8 +323,8 @@ class ObjectSite:
     async def fetch(self, who: str, key: str, **more: Any) -> Told:
         return await self._call(who, self.objects.fetch_object, self.fetching(key, **more), "fetch_object")
 
-    async def content(self, who: str, key: str, **more: Any) -> Told:
-        command = FetchContent(fetch=self.fetching(key), **more)
+    async def content(self, who: str, key: str, *, if_match: frozenset[str] | None = None, **more: Any) -> Told:
+        command = FetchContent(fetch=self.fetching(key, if_match=if_match), **more)
         return await self._call(who, self.objects.fetch_content, command, "fetch_content")
 
     def putting(self, key: str, content: bytes, content_type: str | None = "text/csv", **more: Any) -> PutObject:

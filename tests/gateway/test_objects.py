@@ -259,6 +259,16 @@ async def test_an_etag_that_is_known_is_answered_with_nothing(site: ObjectSite) 
         assert (await site.content("ana", key, if_none_match=frozenset({"other"}))).status == 200
 
 
+async def test_what_is_not_the_content_that_was_meant_is_read_once_and_not_given(site: ObjectSite) -> None:
+    for key, jobs in (("people/one.csv", 2), ("people/raw/logo.png", 0)):
+        before = len(site.renderer.jobs)
+        for ask in (site.fetch, site.content):
+            site.restart()
+            told = await ask("ana", key, if_match=frozenset({"other"}))
+            assert (told.status, told.code) == (412, "object_changed")
+        assert len(site.renderer.jobs) == before + jobs
+
+
 async def test_a_range_of_another_version_is_all_of_the_new_one(site: ObjectSite) -> None:
     told = await site.content("ana", "people/raw/logo.png", span=(0, 3), if_range="other")
     assert (told.status, len(told.raw)) == (200, 260)

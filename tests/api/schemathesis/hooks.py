@@ -100,6 +100,7 @@ def _sheet(body: dict[str, Any]) -> dict[str, Any]:
         body.get("encoding") in (None, "utf-8", "base64")
         and all(body.get(name) is None or isinstance(body[name], str) for name in ("content_type", "if_match"))
         and all(len(body.get(name) or "") <= 200 for name in ("content_type", "if_match"))
+        and body.get("if_match") != ""
     )
     if not wellformed or len(body["content"]) % 4 == 3:
         return {}
