@@ -5,15 +5,8 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.objects.arrow_columns import copied
+from app.objects.arrow_plain import copied, is_list, unencoded
 
-_LISTS = (
-    pa.types.is_list,
-    pa.types.is_large_list,
-    pa.types.is_fixed_size_list,
-    pa.types.is_list_view,
-    pa.types.is_large_list_view,
-)
 _SAY_NOTHING = (pa.types.is_temporal, pa.types.is_boolean, pa.types.is_null)
 """A date alone is nobody's, and Python has no type for the finest and the furthest ones."""
 
@@ -30,7 +23,7 @@ def names(fields: Iterable[pa.Field]) -> Iterator[str]:
     for each in fields:
         yield each.name
         yield from metadata_texts(each.metadata)
-        kind = _plain(each.type)
+        kind = unencoded(each.type)
         yield from names(kind.field(at) for at in range(kind.num_fields))
 
 
@@ -59,14 +52,14 @@ def leaves(array: pa.Array) -> Iterator[pa.Array]:
     elif pa.types.is_union(kind):
         for at in range(kind.num_fields):
             yield from leaves(array.field(at))
-    elif any(is_list(kind) for is_list in _LISTS):
+    elif is_list(kind):
         yield from leaves(array.flatten())
     elif not any(says_nothing(kind) for says_nothing in _SAY_NOTHING):
         yield array.unique()
 
 
 def _within(kind: pa.DataType, here: str) -> Iterator[str]:
-    kind = _plain(kind)
+    kind = unencoded(kind)
     if pa.types.is_struct(kind):
         yield from paths([kind.field(at) for at in range(kind.num_fields)], here + ".")
     elif pa.types.is_map(kind):
@@ -74,15 +67,6 @@ def _within(kind: pa.DataType, here: str) -> Iterator[str]:
         yield from _within(kind.key_type, f"{here}.key")
         yield f"{here}.value"
         yield from _within(kind.item_type, f"{here}.value")
-    elif any(is_list(kind) for is_list in _LISTS):
+    elif is_list(kind):
         yield f"{here}[]"
         yield from _within(kind.value_type, f"{here}[]")
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Without encodings and names of applications."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return _plain(kind.storage_type)
-    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return _plain(kind.value_type)
-    return kind

@@ -10,7 +10,8 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from app.masking.values import Redactor
-from app.objects.arrow_columns import Columns, copied
+from app.objects.arrow_columns import Columns
+from app.objects.arrow_plain import copied
 from app.objects.column_names import ColumnViews
 from app.objects.formats import ContentFormat, FormatKind
 from app.objects.plan import RenderLimits, RenderPlan
