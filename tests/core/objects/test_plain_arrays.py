@@ -10,7 +10,7 @@ import pytest
 
 from app.objects.refusal import ContentFault
 from app.policy.content import ContentView
-from tests.core.objects.renderings import EMAIL, GONE, NAME, NOTE, RAW, refusal, shown
+from tests.core.objects.renderings import EMAIL, GONE, NAME, NOTE, RAW, refusal, rendered, shown
 
 SECRET = "topsecret"
 ADDRESS = "ada@example.org"
@@ -159,3 +159,11 @@ def test_a_union_is_left_out_or_null_where_nothing_of_it_may_come() -> None:
             {"u": None, "n": 1},
             {"u": None, "n": 2},
         ]
+
+
+@pytest.mark.parametrize("kind", ["arrow", "parquet"])
+def test_a_table_all_of_whose_columns_are_denied_comes_without_columns(kind: str) -> None:
+    table = pa.table({"a": [1, 2], "b": ["x", "y"]})
+    result, content = rendered(kind, parquet(table) if kind == "parquet" else arrow(table), ContentView(default=GONE))
+    read = pq.read_table(io.BytesIO(content)) if kind == "parquet" else pa.ipc.open_file(content).read_all()
+    assert (result.rows, read.num_columns) == (2, 0)
