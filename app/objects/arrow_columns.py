@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Redact, Step
 from app.masking.values import Kind, Redactor, masker
-from app.objects.arrow_masks import text_array_masker
+from app.objects.arrow_masks import array_keeper, text_array_masker
 from app.objects.arrow_plain import (
     as_list,
     as_map,
@@ -26,6 +26,7 @@ from app.objects.arrow_plain import (
     plain,
     struct_type,
     unencoded,
+    without_entries,
 )
 from app.objects.column_names import ColumnViews
 from app.objects.refusal import ContentFault, ContentRefused
@@ -34,6 +35,8 @@ from app.policy.content import FieldView
 
 _RAW = FieldView()
 _NOTHING = FieldView(mask=Null())
+_NO_TEXT = (Kind.BOOLEAN, Kind.DATE, Kind.TIMESTAMP, Kind.ZONED, Kind.OTHER)
+"""Nobody is found in these."""
 _GONE = FieldView(mask=Hide())
 ArrayMask = Callable[[pa.Array], pa.Array]
 
@@ -96,7 +99,7 @@ class Columns:
         return self._leaf(name, plain(held), view)
 
     def _leaf(self, name: str, kind: pa.DataType, view: FieldView) -> Column:
-        if view.mask is None or (_goes_through(view.mask) and _kind(kind) is Kind.OTHER):
+        if view.mask is None or (_goes_through(view.mask) and _kind(kind) in _NO_TEXT):
             return Column(name=name, type=kind, labels=frozenset(), render=as_plain)
         render, blind = self._mask(view.mask, kind)
         labels = frozenset((view.label,)) if view.label else frozenset[str]()
@@ -106,6 +109,9 @@ class Columns:
         column_kind = _kind(kind)
         if isinstance(mask, Null | Hide) or column_kind is Kind.OTHER:
             return lambda array: pa.nulls(len(array), kind), True
+        if _goes_through(mask) and column_kind is not Kind.TEXT:
+            kept = array_keeper(mask, self._redact)
+            return lambda array: kept(as_plain(array)), False
         each = masker(mask, self._keys, self._redact, column_kind)
         if isinstance(mask, Constant):
             constant = _of_type([each("")], kind)
@@ -155,13 +161,13 @@ class Columns:
         return Column(name=name, type=listed, labels=items.labels, render=render)
 
     def _map(self, name: str, path: str, kind: pa.DataType, inner: FieldView) -> Column | None:
-        """Comes whole or as null: its keys are values, and a map without keys is none."""
+        """Comes whole or as null: its keys are values, and a map without one of its keys is none."""
         keys = self._column("key", f"{path}.key", kind.key_type, inner)
         items = self._column("value", f"{path}.value", kind.item_type, inner)
         if keys is None or items is None:
             return None
         key_view = self._views.of(f"{path}.key") or inner
-        if key_view.mask is not None:
+        if key_view.mask is not None and not _goes_through(key_view.mask):
             nothing = self._leaf(name, plain(kind), _NOTHING)
             return replace(nothing, labels=keys.labels | items.labels)
         mapped = pa.map_(keys.type, items.type)
@@ -169,7 +175,12 @@ class Columns:
         def render(array: pa.Array) -> pa.Array:
             array = decoded(array)
             of_keys, of_items = map_entries(array)
-            return as_map(array, keys.render(of_keys), items.render(of_items), mapped)
+            shown_keys = keys.render(of_keys)
+            if shown_keys.null_count:
+                array = without_entries(array, pc.is_null(shown_keys))
+                of_keys, of_items = map_entries(array)
+                shown_keys = keys.render(of_keys)
+            return as_map(array, shown_keys, items.render(of_items), mapped)
 
         return Column(name=name, type=mapped, labels=items.labels, render=render)
 
@@ -183,11 +194,18 @@ def _unknown_type() -> ContentRefused:
 def _values(array: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
         # Python's times hold no finer part, and masks none that is finer than a day.
-        array = pc.floor_temporal(array, unit="microsecond").cast(pa.timestamp("us", array.type.tz))
+        array = _microseconds(array.cast(pa.int64())).cast(pa.timestamp("us", array.type.tz))
     try:
         return array.to_pylist()  # type: ignore[no-any-return]
     except (ValueError, OverflowError):
         return [_value(scalar) for scalar in array]
+
+
+def _microseconds(nanoseconds: pa.Array) -> pa.Array:
+    """Rounded down; Arrow's own way overflows at the ends of the calendar."""
+    towards_zero = pc.divide(nanoseconds, 1_000)
+    is_above = pc.greater(pc.multiply(towards_zero, 1_000), nanoseconds)
+    return pc.subtract(towards_zero, is_above.cast(pa.int64()))
 
 
 def _value(scalar: pa.Scalar) -> Any:

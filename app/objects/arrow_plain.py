@@ -111,6 +111,14 @@ def map_entries(array: pa.MapArray) -> tuple[pa.Array, pa.Array]:
     return keys, items
 
 
+def without_entries(array: pa.MapArray, gone: pa.Array) -> pa.MapArray:
+    """A map that holds an entry which is gone is null. `gone`: of all entries, as `map_entries` gives them."""
+    array = as_plain(array)
+    maps = pc.list_parent_indices(as_list(array.cast(_as_list(array.type)), gone, pa.list_(pa.bool_())))
+    at = pa.arange(0, len(array))
+    return array.take(pc.if_else(pc.is_in(at, value_set=maps.filter(gone).cast(at.type)), None, at))
+
+
 def _as_list(kind: pa.MapType) -> pa.DataType:
     return pa.list_(pa.struct([kind.key_field, kind.item_field]))
 
