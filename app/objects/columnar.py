@@ -66,11 +66,12 @@ def _rendered(content: "_Content", columns: Columns, plan: RenderPlan) -> Iterat
 
 
 def batches_of(raw: BinaryIO, plan: RenderPlan, names: Callable[[pa.Schema], None]) -> Iterator[pa.RecordBatch]:
-    """All columns of all rows, after `names` was told the schema. Raises ContentRefused."""
+    """All columns of all rows, after `names` was told the schema; those of Arrow as they are stored, with all that is
+    in a batch. Raises ContentRefused."""
     with _readable(plan):
         content = _content(raw, plan)
         names(content.schema)
-        pace = _Pace()
+        pace = _Pace(cuts=False)
         read_bytes = 0
         for batch in content.batches(list(range(len(content.schema))), pace):
             size = size_of(batch)
@@ -82,9 +83,11 @@ def batches_of(raw: BinaryIO, plan: RenderPlan, names: Callable[[pa.Schema], Non
 
 
 class _Pace:
-    """How many rows are read at once. Few at first: a file does not say how large values are once they are decoded."""
+    """How many rows are read at once. Few at first: a file does not say how large values are once they are decoded.
+    `cuts`: whether batches that are stored as such are cut."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, cuts: bool = True) -> None:
+        self.cuts = cuts
         self.rows = _FIRST_ROWS
 
     def took(self, rows: int, size: int) -> None:
@@ -178,7 +181,7 @@ def _arrow(raw: BinaryIO, limits: RenderLimits) -> _Content:
             batch.validate(full=True)
             rest = batch.select(at)
             while rest.num_rows:
-                rows = pace.rows
+                rows = pace.rows if pace.cuts else rest.num_rows
                 yield rest.slice(0, rows)
                 rest = rest.slice(rows)
 
