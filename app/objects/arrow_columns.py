@@ -5,7 +5,7 @@ metadata comes along.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,21 @@ import pyarrow.compute as pc
 
 from app.masking.masks import Constant, Generalise, Hide, Mask, Null, Redact, Step
 from app.masking.values import Kind, Redactor, masker
-from app.objects.arrow_masks import text_array_masker
+from app.objects.arrow_masks import array_keeper, text_array_masker
+from app.objects.arrow_plain import (
+    as_list,
+    as_map,
+    as_plain,
+    as_struct,
+    decoded,
+    is_list,
+    list_type,
+    map_entries,
+    plain,
+    struct_type,
+    unencoded,
+    without_entries,
+)
 from app.objects.column_names import ColumnViews
 from app.objects.refusal import ContentFault, ContentRefused
 from app.objects.repeating import over_columns
@@ -21,6 +35,8 @@ from app.policy.content import FieldView
 
 _RAW = FieldView()
 _NOTHING = FieldView(mask=Null())
+_NO_TEXT = (Kind.BOOLEAN, Kind.DATE, Kind.TIMESTAMP, Kind.ZONED, Kind.OTHER)
+"""Nobody is found in these."""
 _GONE = FieldView(mask=Hide())
 ArrayMask = Callable[[pa.Array], pa.Array]
 
@@ -74,18 +90,17 @@ class Columns:
             inner = _RAW if named.mask is None else _GONE if isinstance(named.mask, Hide) else _NOTHING
         if _goes_through(view.mask):
             inner = view
-        plain = _plain(kind)
+        held = unencoded(kind)
         through = view.mask is None or _goes_through(view.mask)
-        opens = pa.types.is_nested(plain) and (through or self._views.goes_on(path))
-        if opens:
-            return self._nested(name, path, plain, inner)
+        if pa.types.is_nested(held) and (through or self._views.goes_on(path)):
+            return self._nested(name, path, held, inner)
         if isinstance(view.mask, Hide):
             return None
-        return self._leaf(name, plain, view)
+        return self._leaf(name, plain(held), view)
 
     def _leaf(self, name: str, kind: pa.DataType, view: FieldView) -> Column:
-        if view.mask is None or (_goes_through(view.mask) and _kind(kind) is Kind.OTHER):
-            return Column(name=name, type=kind, labels=frozenset(), render=lambda array: _decoded(array, kind))
+        if view.mask is None or (_goes_through(view.mask) and _kind(kind) in _NO_TEXT):
+            return Column(name=name, type=kind, labels=frozenset(), render=as_plain)
         render, blind = self._mask(view.mask, kind)
         labels = frozenset((view.label,)) if view.label else frozenset[str]()
         return Column(name=name, type=kind, labels=labels, render=render, blind=blind)
@@ -94,31 +109,24 @@ class Columns:
         column_kind = _kind(kind)
         if isinstance(mask, Null | Hide) or column_kind is Kind.OTHER:
             return lambda array: pa.nulls(len(array), kind), True
+        if _goes_through(mask) and column_kind is not Kind.TEXT:
+            kept = array_keeper(mask, self._redact)
+            return lambda array: kept(as_plain(array)), False
         each = masker(mask, self._keys, self._redact, column_kind)
         if isinstance(mask, Constant):
             constant = _of_type([each("")], kind)
             return lambda array: pa.repeat(constant[0], len(array)), True
         if column_kind is not Kind.TEXT or (isinstance(mask, Generalise) and mask.step is Step.BUCKET):
             many = over_columns(mask, each)
-            return lambda array: _of_type(many(_values(_decoded(array, kind))), kind), False
+            return lambda array: _of_type(many(_values(as_plain(array))), kind), False
         texts = text_array_masker(mask, self._keys, self._redact)
-        return lambda array: texts(_decoded(array, kind)), False
+        return lambda array: texts(as_plain(array)), False
 
     def _nested(self, name: str, path: str, kind: pa.DataType, inner: FieldView) -> Column | None:
         if pa.types.is_struct(kind):
             return self._struct(name, path, kind, inner)
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-            items = self._column("item", f"{path}[]", kind.value_type, inner)
-            if items is None:
-                return None
-            of_items = items
-            listed = pa.large_list(items.type) if pa.types.is_large_list(kind) else pa.list_(items.type)
-            return Column(
-                name=name,
-                type=listed,
-                labels=items.labels,
-                render=lambda array: _list(_decoded(array, kind), of_items, listed),
-            )
+        if is_list(kind):
+            return self._list(name, path, kind, inner)
         if pa.types.is_map(kind):
             return self._map(name, path, kind, inner)
         raise _unknown_type()
@@ -128,33 +136,53 @@ class Columns:
         shown = [(at, one) for at, one in enumerate(fields) if one is not None]
         if not shown:
             return None
-        struct = pa.struct([pa.field(one.name, one.type) for _, one in shown])
+        struct = struct_type([(one.name, one.type) for _, one in shown])
 
         def render(array: pa.Array) -> pa.Array:
-            array = _decoded(array, kind)
+            array = decoded(array)
             # Flattening puts null where the struct itself is null.
             children = array.flatten()
-            return pa.StructArray.from_arrays(
-                [one.render(children[at]) for at, one in shown], fields=list(struct), mask=pc.is_null(array)
-            )
+            return as_struct(array, [one.render(children[at]) for at, one in shown], struct)
 
         return Column(
             name=name, type=struct, labels=frozenset().union(*(one.labels for _, one in shown)), render=render
         )
 
+    def _list(self, name: str, path: str, kind: pa.DataType, inner: FieldView) -> Column | None:
+        items = self._column("item", f"{path}[]", kind.value_type, inner)
+        if items is None:
+            return None
+        listed = list_type(kind, items.type)
+
+        def render(array: pa.Array) -> pa.Array:
+            array = decoded(array)
+            return as_list(array, items.render(array.flatten()), listed)
+
+        return Column(name=name, type=listed, labels=items.labels, render=render)
+
     def _map(self, name: str, path: str, kind: pa.DataType, inner: FieldView) -> Column | None:
-        """Comes whole or as null: its keys are values, and a map without keys is none."""
+        """Comes whole or as null: its keys are values, and a map without one of its keys is none."""
         keys = self._column("key", f"{path}.key", kind.key_type, inner)
         items = self._column("value", f"{path}.value", kind.item_type, inner)
         if keys is None or items is None:
             return None
         key_view = self._views.of(f"{path}.key") or inner
-        if key_view.mask is not None:
-            return Column(
-                name=name, type=kind, labels=keys.labels | items.labels, render=lambda array: pa.nulls(len(array), kind)
-            )
-        plain = pa.map_(keys.type, items.type)
-        return Column(name=name, type=plain, labels=items.labels, render=lambda array: _map(array, keys, items, plain))
+        if key_view.mask is not None and not _goes_through(key_view.mask):
+            nothing = self._leaf(name, plain(kind), _NOTHING)
+            return replace(nothing, labels=keys.labels | items.labels)
+        mapped = pa.map_(keys.type, items.type)
+
+        def render(array: pa.Array) -> pa.Array:
+            array = decoded(array)
+            of_keys, of_items = map_entries(array)
+            shown_keys = keys.render(of_keys)
+            if shown_keys.null_count:
+                array = without_entries(array, pc.is_null(shown_keys))
+                of_keys, of_items = map_entries(array)
+                shown_keys = keys.render(of_keys)
+            return as_map(array, shown_keys, items.render(of_items), mapped)
+
+        return Column(name=name, type=mapped, labels=items.labels, render=render)
 
 
 def _unknown_type() -> ContentRefused:
@@ -163,70 +191,21 @@ def _unknown_type() -> ContentRefused:
     )
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """What the same values have as their type without encodings and names of applications."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return _plain(kind.storage_type)
-    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return _plain(kind.value_type)
-    if pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_binary_view(kind):
-        return pa.binary()
-    if pa.types.is_list_view(kind):
-        return pa.list_(kind.value_type)
-    if pa.types.is_large_list_view(kind):
-        return pa.large_list(kind.value_type)
-    if pa.types.is_union(kind):
-        raise _unknown_type()
-    return kind
-
-
-def _decoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The array without its encoding."""
-    while True:
-        if isinstance(array, pa.ExtensionArray):
-            array = array.storage
-        elif isinstance(array, pa.DictionaryArray):
-            array = array.dictionary_decode()
-        elif isinstance(array, pa.RunEndEncodedArray):
-            array = pc.run_end_decode(array)
-        else:
-            return array if array.type == kind or pa.types.is_nested(kind) else array.cast(kind)
-
-
-def copied(array: pa.Array) -> pa.Array:
-    """Nothing lies under a null, nothing before and behind the values: a copy by position writes zeros there."""
-    return array.take(pa.arange(0, len(array)))
-
-
-def _list(array: pa.Array, items: Column, kind: pa.DataType) -> pa.Array:
-    lengths = pc.fill_null(pc.list_value_length(array), 0)
-    large = pa.types.is_large_list(kind)
-    offset_type = pa.int64() if large else pa.int32()
-    ends = pc.cumulative_sum(lengths.cast(offset_type))
-    offsets = pa.concat_arrays([pa.array([0], offset_type), ends])
-    values = items.render(array.flatten())
-    made = pa.LargeListArray if large else pa.ListArray
-    return made.from_arrays(offsets, values, type=kind, mask=pc.is_null(array))
-
-
-def _map(array: pa.Array, keys: Column, items: Column, kind: pa.DataType) -> pa.Array:
-    # The copy leaves out what lies under a null.
-    array = copied(array)
-    return pa.MapArray.from_arrays(
-        array.offsets, keys.render(array.keys), items.render(array.items), type=kind, mask=pc.is_null(array)
-    )
-
-
 def _values(array: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
         # Python's times hold no finer part, and masks none that is finer than a day.
-        array = pc.floor_temporal(array, unit="microsecond").cast(pa.timestamp("us", array.type.tz))
+        array = _microseconds(array.cast(pa.int64())).cast(pa.timestamp("us", array.type.tz))
     try:
         return array.to_pylist()  # type: ignore[no-any-return]
     except (ValueError, OverflowError):
         return [_value(scalar) for scalar in array]
+
+
+def _microseconds(nanoseconds: pa.Array) -> pa.Array:
+    """Rounded down; Arrow's own way overflows at the ends of the calendar."""
+    towards_zero = pc.divide(nanoseconds, 1_000)
+    is_above = pc.greater(pc.multiply(towards_zero, 1_000), nanoseconds)
+    return pc.subtract(towards_zero, is_above.cast(pa.int64()))
 
 
 def _value(scalar: pa.Scalar) -> Any:

@@ -3,17 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from app.objects.arrow_columns import copied
+from app.objects.arrow_plain import as_plain, is_list, unencoded
+from app.objects.arrow_unshown import unshown
 
-_LISTS = (
-    pa.types.is_list,
-    pa.types.is_large_list,
-    pa.types.is_fixed_size_list,
-    pa.types.is_list_view,
-    pa.types.is_large_list_view,
-)
 _SAY_NOTHING = (pa.types.is_temporal, pa.types.is_boolean, pa.types.is_null)
 """A date alone is nobody's, and Python has no type for the finest and the furthest ones."""
 
@@ -30,7 +23,7 @@ def names(fields: Iterable[pa.Field]) -> Iterator[str]:
     for each in fields:
         yield each.name
         yield from metadata_texts(each.metadata)
-        kind = _plain(each.type)
+        kind = unencoded(each.type)
         yield from names(kind.field(at) for at in range(kind.num_fields))
 
 
@@ -40,33 +33,45 @@ def metadata_texts(metadata: dict[bytes, bytes] | None) -> Iterator[str]:
         yield value.decode("utf-8", "replace")
 
 
-def leaves(array: pa.Array) -> Iterator[pa.Array]:
-    """Arrays of plain values. Each value comes, perhaps several times; dates, times and truth values do not."""
-    kind = array.type
-    if isinstance(array, pa.ExtensionArray):
-        yield from leaves(array.storage)
-    elif pa.types.is_dictionary(kind):
-        yield from leaves(array.dictionary.take(array.indices.unique()))
-    elif pa.types.is_run_end_encoded(kind):
-        yield from leaves(pc.run_end_decode(array))
-    elif pa.types.is_struct(kind):
-        for child in array.flatten():
-            yield from leaves(child)
-    elif pa.types.is_map(kind):
-        array = copied(array)
-        yield from leaves(array.keys)
-        yield from leaves(array.items)
-    elif pa.types.is_union(kind):
-        for at in range(kind.num_fields):
-            yield from leaves(array.field(at))
-    elif any(is_list(kind) for is_list in _LISTS):
-        yield from leaves(array.flatten())
-    elif not any(says_nothing(kind) for says_nothing in _SAY_NOTHING):
-        yield array.unique()
+class Leaves:
+    """Finds all values that are stored with columns, in batches of one schema."""
+
+    def __init__(self) -> None:
+        self._dictionaries: dict[str, pa.Array] = {}
+
+    def of(self, batch: pa.RecordBatch) -> Iterator[pa.Array]:
+        """Arrays of plain values. Each value comes, perhaps several times, also those that no row shows: entries of a
+        dictionary that none uses, what lies under a null, before and behind. Dates, times and truth values do not."""
+        for at, column in enumerate(batch.columns):
+            yield from self._of(column, str(at))
+
+    def _of(self, array: pa.Array, place: str) -> Iterator[pa.Array]:
+        kind = array.type
+        if isinstance(array, pa.ExtensionArray):
+            yield from self._of(array.storage, place)
+        elif pa.types.is_dictionary(kind):
+            known = self._dictionaries.get(place)
+            if known is None or not known.equals(array.dictionary):
+                # Often every batch has the same one.
+                self._dictionaries[place] = array.dictionary
+                yield from self._of(array.dictionary, f"{place}d")
+        elif pa.types.is_run_end_encoded(kind):
+            yield from self._of(array.values, f"{place}r")
+        elif pa.types.is_struct(kind) or pa.types.is_union(kind):
+            for at in range(kind.num_fields):
+                yield from self._of(array.field(at), f"{place}.{at}")
+        elif pa.types.is_map(kind):
+            yield from self._of(array.keys, f"{place}k")
+            yield from self._of(array.items, f"{place}v")
+        elif is_list(kind):
+            yield from self._of(array.values, f"{place}[]")
+        elif not any(says_nothing(kind) for says_nothing in _SAY_NOTHING):
+            yield as_plain(array).unique()
+            yield from unshown(array)
 
 
 def _within(kind: pa.DataType, here: str) -> Iterator[str]:
-    kind = _plain(kind)
+    kind = unencoded(kind)
     if pa.types.is_struct(kind):
         yield from paths([kind.field(at) for at in range(kind.num_fields)], here + ".")
     elif pa.types.is_map(kind):
@@ -74,15 +79,6 @@ def _within(kind: pa.DataType, here: str) -> Iterator[str]:
         yield from _within(kind.key_type, f"{here}.key")
         yield f"{here}.value"
         yield from _within(kind.item_type, f"{here}.value")
-    elif any(is_list(kind) for is_list in _LISTS):
+    elif is_list(kind):
         yield f"{here}[]"
         yield from _within(kind.value_type, f"{here}[]")
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Without encodings and names of applications."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return _plain(kind.storage_type)
-    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return _plain(kind.value_type)
-    return kind

@@ -2,6 +2,7 @@
 each value that an array holds."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +28,23 @@ def text_array_masker(mask: Mask, keys: Mapping[str, bytes], redact: Redactor) -
         return pa.array(many(encoded.dictionary.to_pylist()), array.type).take(encoded.indices)
 
     return masked
+
+
+def array_keeper(mask: Mask, redact: Redactor) -> Callable[[pa.Array], pa.Array]:
+    """Over arrays of numbers or bytes: what a redactor would change is null, every other value stays as it is."""
+
+    def is_kept(value: Any) -> bool:
+        written = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        return redact(written) == written
+
+    many = over_columns(mask, is_kept)
+
+    def kept(array: pa.Array) -> pa.Array:
+        encoded = array.dictionary_encode()
+        stays = pa.array(many(encoded.dictionary.to_pylist()), pa.bool_()).take(encoded.indices)
+        return pc.if_else(stays, array, pa.scalar(None, array.type))
+
+    return kept
 
 
 def _whole(mask: Mask, array: pa.Array) -> pa.Array | None:

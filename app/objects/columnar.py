@@ -3,24 +3,27 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from app.masking.values import Redactor
-from app.objects.arrow_columns import Columns, copied
+from app.objects.arrow_columns import Columns
+from app.objects.arrow_plain import copied
+from app.objects.arrow_sizes import size_of
 from app.objects.column_names import ColumnViews
+from app.objects.columnar_groups import RowGroups
 from app.objects.formats import ContentFormat, FormatKind
 from app.objects.plan import RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
 from app.objects.sink import Sink
 from app.objects.unwrapping import bomb
 
-_GROUP_ROWS = 65_536
-_GROUP_CELLS = 1 << 20
-_LEAST_GROUP_ROWS = 1_024
+_FIRST_ROWS = 1_024
+_MOST_ROWS = 65_536
+_FASTER = 4
 _READ_BYTES = 8 << 20
 _BUFFER_BYTES = 1 << 16
 _DICTIONARY_BYTES = 1 << 15
@@ -32,25 +35,64 @@ _ARROW_FILE_MAGIC = b"ARROW1"
 
 def render_columnar(raw: BinaryIO, sink: Sink, plan: RenderPlan, redact: Redactor) -> tuple[int, tuple[str, ...]]:
     """The number of rows and the labels that are masked. Raises ContentRefused."""
-    views = ColumnViews(plan.view.columns)
     with _readable(plan):
         content = _content(raw, plan)
-        columns = Columns(content.schema, views, plan.view.column_default, plan.keys, redact)
-        rows = _write(content, columns, sink, plan)
+        columns = Columns(content.schema, ColumnViews(plan.view.columns), plan.view.column_default, plan.keys, redact)
+    rows = 0
+    groups = RowGroups(columns.schema)
+    with _writer(columns.schema, sink, plan.format) as write:
+        for read_rows, batch in _rendered(content, columns, plan):
+            rows += read_rows
+            for group in groups.add(batch):
+                write(group)
+        for group in groups.rest():
+            write(group)
     return rows, columns.labels
 
 
+def _rendered(content: "_Content", columns: Columns, plan: RenderPlan) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """With the number of rows of each batch, which one without columns does not know."""
+    with _readable(plan):
+        pace = _Pace()
+        read_bytes = 0
+        for batch in content.batches(columns.read, pace):
+            size = size_of(batch)
+            read_bytes += size
+            if read_bytes > plan.limits.max_expanded_bytes:
+                raise bomb()
+            shown = columns.render(batch)
+            pace.took(batch.num_rows, max(size, shown.nbytes))
+            yield batch.num_rows, shown
+
+
 def batches_of(raw: BinaryIO, plan: RenderPlan, names: Callable[[pa.Schema], None]) -> Iterator[pa.RecordBatch]:
-    """All columns of all rows, after `names` was told the schema. Raises ContentRefused."""
+    """All columns of all rows, after `names` was told the schema; those of Arrow as they are stored, with all that is
+    in a batch. Raises ContentRefused."""
     with _readable(plan):
         content = _content(raw, plan)
         names(content.schema)
+        pace = _Pace(cuts=False)
         read_bytes = 0
-        for batch in content.batches(list(range(len(content.schema)))):
-            read_bytes += batch.nbytes
+        for batch in content.batches(list(range(len(content.schema))), pace):
+            size = size_of(batch)
+            read_bytes += size
             if read_bytes > plan.limits.max_expanded_bytes:
                 raise bomb()
+            pace.took(batch.num_rows, size)
             yield batch
+
+
+class _Pace:
+    """How many rows are read at once. Few at first: a file does not say how large values are once they are decoded.
+    `cuts`: whether batches that are stored as such are cut."""
+
+    def __init__(self, *, cuts: bool = True) -> None:
+        self.cuts = cuts
+        self.rows = _FIRST_ROWS
+
+    def took(self, rows: int, size: int) -> None:
+        fitting = _READ_BYTES * rows // max(size, 1)
+        self.rows = max(min(fitting, _FASTER * self.rows, _MOST_ROWS), 1)
 
 
 @contextmanager
@@ -69,10 +111,11 @@ def _readable(plan: RenderPlan) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Content:
-    """`batches`: (columns to read) -> batches that hold these columns alone, in their order."""
+    """`batches`: (columns to read, pace) -> batches that hold these columns alone, in their order. How the content is
+    cut into them does not show."""
 
     schema: pa.Schema
-    batches: Callable[[list[int]], Iterator[pa.RecordBatch]]
+    batches: Callable[[list[int], _Pace], Iterator[pa.RecordBatch]]
 
 
 def _content(raw: BinaryIO, plan: RenderPlan) -> _Content:
@@ -100,18 +143,19 @@ def _parquet(raw: BinaryIO, limits: RenderLimits) -> _Content:
     expanded = sum(max(group.total_byte_size, 0) for group in groups)
     if expanded > limits.max_expanded_bytes:
         raise bomb()
-    # What the file says of its size only spares memory; it decides nothing that shows.
-    batch_rows = max(min(_READ_BYTES * metadata.num_rows // max(expanded, 1), _GROUP_ROWS), 1)
 
-    def batches(at: list[int]) -> Iterator[pa.RecordBatch]:
+    def batches(at: list[int], pace: _Pace) -> Iterator[pa.RecordBatch]:
         first = [sum(leaves[:place]) for place in at]
         indices = [start + leaf for start, place in zip(first, at, strict=True) for leaf in range(leaves[place])]
-        yield from file.reader.iter_batches(
-            batch_size=batch_rows,
+        for batch in file.reader.iter_batches(
+            batch_size=pace.rows,
             row_groups=list(range(metadata.num_row_groups)),
             column_indices=indices,
             use_threads=False,
-        )
+        ):
+            yield batch
+            # Read by the reader before each batch.
+            file.reader.set_batch_size(pace.rows)
 
     return _Content(schema=schema, batches=batches)
 
@@ -131,12 +175,15 @@ def _arrow(raw: BinaryIO, limits: RenderLimits) -> _Content:
     reader = pa.ipc.open_file(raw, options=options) if is_file else pa.ipc.open_stream(raw, options=options)
     _check_columns(sum(_leaves(field.type) for field in reader.schema), limits)
 
-    def batches(at: list[int]) -> Iterator[pa.RecordBatch]:
+    def batches(at: list[int], pace: _Pace) -> Iterator[pa.RecordBatch]:
         for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:
             # Offsets that point elsewhere would show memory of this process.
             batch.validate(full=True)
-            for start in range(0, batch.num_rows, _GROUP_ROWS):
-                yield batch.select(at).slice(start, _GROUP_ROWS)
+            rest = batch.select(at)
+            while rest.num_rows:
+                rows = pace.rows if pace.cuts else rest.num_rows
+                yield rest.slice(0, rows)
+                rest = rest.slice(rows)
 
     return _Content(schema=reader.schema, batches=batches)
 
@@ -148,46 +195,13 @@ def _check_columns(count: int, limits: RenderLimits) -> None:
         )
 
 
-def _write(content: _Content, columns: Columns, sink: Sink, plan: RenderPlan) -> int:
-    cells = max(sum(_leaves(field.type) for field in columns.schema), 1)
-    group_rows = max(min(_GROUP_ROWS, _GROUP_CELLS // cells), _LEAST_GROUP_ROWS)
-    rows = read_bytes = 0
-    with _writer(columns.schema, sink, plan.format) as writer:
-        pending: list[pa.RecordBatch] = []
-        waiting = 0
-        for batch in content.batches(columns.read):
-            read_bytes += batch.nbytes
-            if read_bytes > plan.limits.max_expanded_bytes:
-                raise bomb()
-            pending.append(columns.render(batch))
-            rows += batch.num_rows
-            waiting += batch.num_rows
-            while waiting >= group_rows:
-                group, pending = _first(pending, group_rows, columns.schema)
-                waiting -= group_rows
-                writer.write(group)
-        if waiting:
-            writer.write(_first(pending, waiting, columns.schema)[0])
-    return rows
-
-
-def _first(pending: list[pa.RecordBatch], rows: int, schema: pa.Schema) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
-    """Exactly this many rows as one batch, and the others: how the content was cut does not show."""
-    table = pa.Table.from_batches(pending, schema)
-    batch = pa.RecordBatch.from_arrays(
-        [pa.concat_arrays(column.chunks) for column in table.slice(0, rows).columns], schema=schema
-    )
-    rest = table.slice(rows)
-    return batch, rest.to_batches() if rest.num_rows else []
-
-
 @contextmanager
-def _writer(schema: pa.Schema, sink: Sink, target: ContentFormat) -> Iterator[Any]:
+def _writer(schema: pa.Schema, sink: Sink, target: ContentFormat) -> Iterator[Callable[[pa.RecordBatch], None]]:
     if target.kind is FormatKind.ARROW:
         options = pa.ipc.IpcWriteOptions(compression=None, use_threads=False)
         make = pa.ipc.new_stream if target.streamed else pa.ipc.new_file
         with make(pa.PythonFile(sink, "w"), schema, options=options) as writer:
-            yield _Groups(lambda batch: writer.write_batch(_copied(batch)))
+            yield lambda batch: writer.write_batch(_copied(batch))
         return
     with pq.ParquetWriter(
         pa.PythonFile(sink, "w"),
@@ -200,14 +214,9 @@ def _writer(schema: pa.Schema, sink: Sink, target: ContentFormat) -> Iterator[An
         write_statistics=False,
         store_schema=False,
     ) as writer:
-        yield _Groups(lambda batch: writer.write_batch(batch, row_group_size=batch.num_rows))
+        yield lambda batch: writer.write_batch(batch, row_group_size=batch.num_rows)
 
 
 def _copied(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Arrow shows arrays as they lie in memory."""
     return pa.RecordBatch.from_arrays([copied(column) for column in batch.columns], schema=batch.schema)
-
-
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    write: Callable[[pa.RecordBatch], None]

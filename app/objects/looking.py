@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from app.masking.masks import Null
 from app.masking.redaction import Find
-from app.objects.arrow_leaves import leaves, metadata_texts, names, paths
+from app.objects.arrow_leaves import Leaves, metadata_texts, names, paths
 from app.objects.column_names import ColumnViews
 from app.objects.columnar import batches_of
 from app.objects.csv_records import Block, Grammar
@@ -34,6 +34,7 @@ LEAST_DIGITS = 6
 MOST_DOCUMENT_BYTES = 64 << 20
 _HEADER_BYTES = 1 << 20
 _JOINED_CHARACTERS = 1 << 16
+_LEAF_VALUES = 1 << 16
 _APART = "\n\x1f\n"
 """Between values that are searched together: no entity goes over it, and no context word either."""
 
@@ -177,7 +178,8 @@ def _columnar(raw: BinaryIO, plan: RenderPlan, seen: _Seen) -> None:
         seen.texts(names(schema))
         seen.texts(metadata_texts(schema.metadata))
 
+    leaves = Leaves()
     for batch in batches_of(raw, plan, named):
-        for column in batch.columns:
-            for leaf in leaves(column):
-                seen.texts(_texts_of(leaf.to_pylist()))
+        for leaf in leaves.of(batch):
+            for start in range(0, len(leaf), _LEAF_VALUES):
+                seen.texts(_texts_of(leaf.slice(start, _LEAF_VALUES).to_pylist()))
