@@ -11,6 +11,7 @@ from ijson.backends import yajl2_c
 from app.objects.encoding import without_mark
 from app.objects.json_masking import masked
 from app.objects.json_places import JsonPlaces, Place
+from app.objects.json_scanning import Scanned
 from app.objects.json_text import document_written, number_text, parsed, too_deep
 from app.objects.plan import RenderLimits
 from app.objects.refusal import ContentFault, ContentRefused
@@ -61,7 +62,7 @@ class _Events:
 
     def render(self, source: Source, root: Place) -> None:
         try:
-            for event, value in yajl2_c.basic_parse(source, buf_size=_EVENT_BUFFER_BYTES):
+            for event, value in yajl2_c.basic_parse(Scanned(source), buf_size=_EVENT_BUFFER_BYTES):
                 self._event(event, value, root)
                 if len(self._parts) >= _FLUSH_PARTS:
                     self._flush()
