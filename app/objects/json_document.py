@@ -11,7 +11,8 @@ from ijson.backends import yajl2_c
 from app.objects.encoding import without_mark
 from app.objects.json_masking import masked
 from app.objects.json_places import JsonPlaces, Place
-from app.objects.json_text import document_written, number_text, parsed, too_deep
+from app.objects.json_scanning import Scanned
+from app.objects.json_text import document_written, not_json, number_text, parsed, too_deep
 from app.objects.plan import RenderLimits
 from app.objects.refusal import ContentFault, ContentRefused
 from app.objects.sink import Sink
@@ -33,7 +34,7 @@ def render_json(
     if len(taken) <= small_bytes:
         sink.write(document_written(masked(parsed(data, limits.max_depth, None), places.root)))
     else:
-        _Events(sink, limits.max_depth).render(Replayed(data, source), places.root)
+        _Events(sink, limits.max_depth).render(data, source, places.root)
 
 
 class _Frame:
@@ -59,9 +60,9 @@ class _Events:
         self._parts: list[bytes] = []
         self._open: list[_Frame] = []
 
-    def render(self, source: Source, root: Place) -> None:
+    def render(self, start: bytes, rest: Source, root: Place) -> None:
         try:
-            for event, value in yajl2_c.basic_parse(source, buf_size=_EVENT_BUFFER_BYTES):
+            for event, value in yajl2_c.basic_parse(Scanned(Replayed(start, rest)), buf_size=_EVENT_BUFFER_BYTES):
                 self._event(event, value, root)
                 if len(self._parts) >= _FLUSH_PARTS:
                     self._flush()
@@ -70,9 +71,7 @@ class _Events:
                 raise ContentRefused(
                     ContentFault.TRUNCATED, "The JSON document ends too early. Store the whole object again."
                 ) from broken
-            raise ContentRefused(
-                ContentFault.UNDECODABLE, "The content is not valid JSON. Store it as valid JSON in UTF-8."
-            ) from broken
+            raise not_json(start, None) from broken
         self._parts.append(b"\n")
         self._flush()
 

@@ -4,9 +4,11 @@ The quick parser keeps numbers in 64 bits and writes their shortest form. Texts 
 way (`1.10`, `1e5`, twenty digits) are found by a pattern in linear time and go through a slower parser that keeps them.
 """
 
+import io
 import json
 import math
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -114,10 +116,29 @@ def refused(data: bytes, max_depth: int, place: str | None) -> ContentRefused:
     """What is wrong with a text that no parser took."""
     if depth_of(data) > max_depth:
         return too_deep(max_depth, place)
+    return not_json(data, place)
+
+
+def not_json(data: bytes, place: str | None) -> ContentRefused:
+    """`data`: the text or the beginning of it."""
+    if place is None and _is_lines(data):
+        return ContentRefused(
+            ContentFault.UNDECODABLE,
+            "The content is not one JSON document but one on every line. Say `format: ndjson` for it in the data file.",
+        )
     where = f" in {place}" if place else ""
     return ContentRefused(
         ContentFault.UNDECODABLE, f"The content is not valid JSON{where}. Store it as valid JSON in UTF-8.", place
     )
+
+
+def _is_lines(data: bytes) -> bool:
+    """Whether the first two lines that are not blank are JSON each."""
+    lines = list(islice(filter(None, map(bytes.strip, io.BytesIO(data))), 2))
+    try:
+        return len([orjson.loads(line) for line in lines]) > 1
+    except ValueError:
+        return False
 
 
 def too_deep(max_depth: int, place: str | None) -> ContentRefused:

@@ -74,18 +74,22 @@ def _rendered(
             if plan.format.wrapping is Wrapping.NONE:
                 _check_size(raw, plan.limits.max_input_bytes)
             else:
-                raw = _expanded(plan, raw, scratch)
+                raw = _copied(_source(plan, raw), scratch)
             return render_columnar(raw, out, plan, redact)
 
 
 def _labels(plan: RenderPlan, raw: BinaryIO, scratch: BinaryIO | None) -> tuple[str, ...]:
     from app.objects.looking import look
 
+    names: set[str] = set()
+    source = unwrapped(raw, plan.format.wrapping, plan.limits, names.add)
     if not plan.format.seekable:
-        return look(plan, _source(plan, raw), plan.detectors.find)
-    if plan.format.wrapping is not Wrapping.NONE:
-        raw = _expanded(plan, raw, scratch)
-    return look(plan, raw, plan.detectors.find)
+        labels = look(plan, source, plan.detectors.find)
+    else:
+        content = raw if plan.format.wrapping is Wrapping.NONE else _copied(source, scratch)
+        labels = look(plan, content, plan.detectors.find)
+    beside = {one.label for name in names for one in plan.detectors.find(name)}
+    return tuple(sorted(beside.union(labels)))
 
 
 def _no_text() -> ContentRefused:
@@ -106,10 +110,9 @@ def _check_size(raw: BinaryIO, max_bytes: int) -> None:
     raw.seek(0)
 
 
-def _expanded(plan: RenderPlan, raw: BinaryIO, scratch: BinaryIO | None) -> BinaryIO:
+def _copied(source: Source, scratch: BinaryIO | None) -> BinaryIO:
     if scratch is None:
         raise ValueError("compressed content that is read from its end needs a scratch file")
-    source = _source(plan, raw)
     while chunk := source.read(1 << 18):
         scratch.write(chunk)
     scratch.seek(0)

@@ -4,17 +4,16 @@ import codecs
 from collections.abc import Iterator
 
 from app.masking.detectors.found import Found
+from app.masking.detectors.streaming import LEAD, LONGEST_ENTITY, lead_of
 from app.masking.redaction import Find
 from app.objects.encoding import not_text, without_mark
 from app.objects.redacting import Covering
 from app.objects.sink import Sink
 from app.objects.unwrapping import STEP_BYTES, Source
 
-WINDOW_CHARACTERS = 1 << 17
-AHEAD_CHARACTERS = 1 << 14
-"""What is shorter than this is found wherever the border lies: the longest are keys in PEM armour."""
-_BEHIND_CHARACTERS = 256
-"""Shown already; kept for the words before a value that say what it is."""
+WINDOW_CHARACTERS = 1 << 19
+AHEAD_CHARACTERS = LONGEST_ENTITY
+"""What is shorter than this is found wherever the border lies; a private key that is longer is covered all the same."""
 _BREAK_WITHIN_CHARACTERS = 1 << 12
 
 
@@ -32,8 +31,7 @@ def render_text(
     for piece in _decoded(source):
         text += piece
         while len(text) >= window + ahead:
-            cut = _show(behind, text, len(text) - ahead, sink, covering, find, labels)
-            behind, text = (behind + text[:cut])[-_BEHIND_CHARACTERS:], text[cut:]
+            behind, text = _show(behind, text, len(text) - ahead, sink, covering, find, labels)
     _show(behind, text, len(text), sink, covering, find, labels)
     return tuple(sorted(labels))
 
@@ -50,15 +48,19 @@ def windows(source: Source) -> Iterator[str]:
     yield text
 
 
-def _show(behind: str, text: str, upto: int, sink: Sink, covering: Covering, find: Find, labels: set[str]) -> int:
-    """Writes the beginning of the text, about `upto` characters, and says how many they were."""
+def _show(
+    behind: str, text: str, upto: int, sink: Sink, covering: Covering, find: Find, labels: set[str]
+) -> tuple[str, str]:
+    """Writes the beginning of the text, about `upto` characters, and gives what is behind then, and the rest."""
     skipped = len(behind)
     found = [moved for one in find(behind + text) if (moved := _moved(one, skipped)) is not None]
     cut = _cut(text, upto, found) if upto < len(text) else upto
     shown = [one for one in found if one.end <= cut]
     labels.update(one.label for one in shown if covering.covers(one.label))
     sink.write(covering.redactor(lambda _: shown)(text[:cut]).encode("utf-8"))
-    return cut
+    if cut == len(text):
+        return lead_of(text, found), ""
+    return (behind + text[:cut])[-LEAD:], text[cut:]
 
 
 def _moved(one: Found, by: int) -> Found | None:

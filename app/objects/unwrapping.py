@@ -3,10 +3,12 @@ input grows into more memory than a step; and counts what comes in and what come
 
 import io
 import zlib
+from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
 import zstandard
 
+from app.objects.beside_content import SKIPPABLE_BYTES, gzip_name, refuse_skippable
 from app.objects.formats import Wrapping
 from app.objects.plan import RenderLimits
 from app.objects.refusal import ContentFault, ContentRefused
@@ -27,16 +29,20 @@ class Source(Protocol):
         ...
 
 
-def unwrapped(raw: BinaryIO, wrapping: Wrapping, limits: RenderLimits) -> Source:
-    """Every reading of it keeps to the limits. Raises ContentRefused while it is read."""
+Named = Callable[[str], None]
+
+
+def unwrapped(raw: BinaryIO, wrapping: Wrapping, limits: RenderLimits, named: Named | None = None) -> Source:
+    """Every reading of it keeps to the limits. `named`: is told the names of files beside the content, and anything
+    else beside it is refused; None: all that is read over. Raises ContentRefused while it is read."""
     counted = _Counted(raw, limits.max_input_bytes)
     match wrapping:
         case Wrapping.NONE:
             return counted
         case Wrapping.GZIP:
-            return _Joined(counted, _Gzip(counted), limits)
+            return _Joined(counted, _Gzip(counted, named), limits)
         case Wrapping.ZSTD:
-            return _Joined(counted, _Zstd(counted), limits)
+            return _Joined(counted, _Zstd(counted, looks=named is not None), limits)
 
 
 def whole(source: Source, max_bytes: int) -> bytes | None:
@@ -126,8 +132,9 @@ def bomb() -> ContentRefused:
 class _Gzip:
     """Members one after the other are one content (RFC 1952, 2.2)."""
 
-    def __init__(self, raw: Source) -> None:
+    def __init__(self, raw: Source, named: Named | None) -> None:
         self._raw = raw
+        self._named = named
         self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
         self._pending = b""
         self._members = 0
@@ -141,6 +148,8 @@ class _Gzip:
                 if self._members:
                     return b""
                 raise _cut("gzip")
+            if not self._begun and self._named is not None:
+                self._look(self._named)
             self._begun = True
             try:
                 chunk = self._member.decompress(self._pending, size)
@@ -157,12 +166,19 @@ class _Gzip:
             if chunk:
                 return chunk
 
+    def _look(self, named: Named) -> None:
+        while (name := gzip_name(self._pending)) is None and (more := self._raw.read(_PIECE_BYTES)):
+            self._pending += more
+        if name:
+            named(name)
+
 
 class _Zstd:
     """Frames one after the other are one content (RFC 8878, 3)."""
 
-    def __init__(self, raw: Source) -> None:
+    def __init__(self, raw: Source, *, looks: bool) -> None:
         self._raw = raw
+        self._looks = looks
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_MAX_WINDOW_BYTES)
         self._frame = self._decompressor.decompressobj()
         self._pending = memoryview(b"")
@@ -176,6 +192,8 @@ class _Zstd:
                     raise _cut("zstd")
                 return b""
             self._pending = self._pending or memoryview(pending)
+            if self._looks and not self._begun:
+                self._look()
             piece = self._pending[:_ZSTD_STEP_BYTES]
             self._begun = True
             try:
@@ -191,6 +209,11 @@ class _Zstd:
             self._pending = self._pending[used:]
             if chunk:
                 return chunk
+
+    def _look(self) -> None:
+        while len(self._pending) < SKIPPABLE_BYTES and (more := self._raw.read(_PIECE_BYTES)):
+            self._pending = memoryview(bytes(self._pending) + more)
+        refuse_skippable(bytes(self._pending[:SKIPPABLE_BYTES]))
 
 
 def _broken(name: str) -> ContentRefused:

@@ -1,23 +1,40 @@
 """Content that is put and hides what it holds from the look through it."""
 
+import gzip
 import io
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from app.objects.refusal import ContentFault, ContentRefused
 from app.objects.render import render
 from app.policy.content import ContentView
-from tests.core.objects.renderings import EMAIL, NAME, NOTE, RAW, plan, rendered, shown
+from tests.core.objects.renderings import EMAIL, GZIP, NAME, NOTE, RAW, ZSTD, plan, rendered, shown
 
 VIEW = ContentView(columns={"name": NAME, "email": EMAIL}, default=RAW)
 
 
-def labels(kind: str, content: bytes, view: ContentView = VIEW) -> tuple[str, ...]:
-    looking = replace(plan(kind, view), looks=True)
-    return render(looking, io.BytesIO(content), io.BytesIO(), io.BytesIO()).labels_masked
+class Slow(io.BytesIO):
+    """Gives few bytes at a time."""
+
+    def __init__(self, content: bytes, step: int) -> None:
+        super().__init__(content)
+        self._step = step
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(self._step if size is None or size < 0 else min(size, self._step))
+
+
+def labels(
+    kind: str, content: bytes, view: ContentView = VIEW, *, step: int = 1 << 30, **of_format: Any
+) -> tuple[str, ...]:
+    looking = replace(plan(kind, view, **of_format), looks=True)
+    raw = io.BytesIO(content) if looking.format.seekable else Slow(content, step)
+    return render(looking, raw, io.BytesIO(), io.BytesIO()).labels_masked
 
 
 @pytest.mark.parametrize(
@@ -36,6 +53,82 @@ def labels(kind: str, content: bytes, view: ContentView = VIEW) -> tuple[str, ..
 )
 def test_a_look_sees_the_columns_that_a_rendering_has(content: bytes) -> None:
     assert labels("csv", content) == ("pii.name",)
+
+
+def member(flags: int, beside: bytes, content: bytes = b"id,x\n1,2\n") -> bytes:
+    """Of gzip, with what is written into its header."""
+    whole = gzip.compress(content, mtime=0)
+    return whole[:3] + bytes([flags]) + whole[4:10] + beside + whole[10:]
+
+
+def skipped(content: bytes, kind: int = 0) -> bytes:
+    """A frame of zstd that nobody decompresses."""
+    return (0x184D2A50 + kind).to_bytes(4, "little") + len(content).to_bytes(4, "little") + content
+
+
+FRAME = zstandard.ZstdCompressor().compress(b"id,x\n1,2\n")
+MEMBER = member(0, b"")
+BGZIP = b"\x06\0BC\x02\0\x1b\0"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        member(16, b"ada@example.org\0"),
+        member(24, b"a.csv\0ada@example.org\0"),
+        MEMBER + member(16, b"\0"),
+        member(4, b"\x13\0AB\x0f\0ada@example.org"),
+        member(4, b"\x06\0AB\x02\0xy"),
+        member(4, b"\x0a\0BC\x02\0\x1b\0AB\0\0"),
+        member(8, b"a" * 256 + b"\0"),
+        member(8, b"a" * 100_000 + b"\0"),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 1 << 18])
+def test_what_gzip_carries_beside_the_content_is_refused_by_a_look(content: bytes, step: int) -> None:
+    with pytest.raises(ContentRefused) as refused:
+        labels("csv", content, step=step, **GZIP)
+    assert refused.value.code is ContentFault.UNDECODABLE
+    assert "beside" in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    "content", [skipped(b"ada@example.org") + FRAME, FRAME + skipped(b"", 15), FRAME + skipped(b"x", 7) + FRAME]
+)
+@pytest.mark.parametrize("step", [1, 1 << 18])
+def test_frames_of_zstd_that_are_skipped_are_refused_by_a_look(content: bytes, step: int) -> None:
+    with pytest.raises(ContentRefused) as refused:
+        labels("csv", content, step=step, **ZSTD)
+    assert "skipped" in refused.value.detail
+
+
+def test_the_name_of_a_file_in_gzip_is_looked_through() -> None:
+    for name in (
+        b"ada@example.org.csv",
+        b"call +44 20 7946 0018",
+        "ﬁle ada@example.org".encode(),
+        b"\xff ada@example.org",
+    ):
+        assert labels("csv", MEMBER + member(8, name + b"\0"), **GZIP) in (("pii.email",), ("pii.phone",))
+    table = io.BytesIO()
+    pq.write_table(pa.table({"id": ["x"]}), table)
+    assert labels("parquet", member(8, b"ada@example.org\0", table.getvalue()), **GZIP) == ("pii.email",)
+
+
+@pytest.mark.parametrize("step", [1, 1 << 18])
+def test_honest_compressed_content_is_looked_through(step: int) -> None:
+    named = member(8, b"export_2026-11-28_120000.csv\0")
+    bgzip = member(4, BGZIP) + member(12, BGZIP + b"may.csv\0")
+    for content in (MEMBER, named, named + MEMBER + named, member(0, b"") * 3, bgzip):
+        assert labels("csv", content, step=step, **GZIP) == ()
+    assert labels("csv", FRAME * 3, step=step, **ZSTD) == ()
+
+
+def test_a_rendering_leaves_out_what_is_beside_the_content() -> None:
+    view = ContentView(columns={"id": RAW})
+    plain = shown("csv", MEMBER, view, **GZIP)
+    assert shown("csv", member(24, b"ada\0ada@example.org\0"), view, **GZIP) == plain
+    assert shown("csv", skipped(b"ada") + FRAME, view, **ZSTD) == shown("csv", FRAME, view, **ZSTD)
 
 
 @pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 3 << 20])

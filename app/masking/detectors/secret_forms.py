@@ -64,7 +64,7 @@ FORMS: tuple[TokenForm, ...] = (
     _form("service_token", rb"SK", _HEX + rb"{32}"),
     _form("service_token", rb"dckr_pat_", _WORD + rb"{20,40}"),
     _form("service_token", rb"NRAK-", rb"[A-Z0-9]{27}"),
-    _form("jwt", rb"eyJ", rb"[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]*){2,4}"),
+    _form("jwt", rb"eyJ", rb"[A-Za-z0-9_\-]+\."),
 )
 PREFIXES = pattern(rb"(?:^|[^A-Za-z0-9])(?:" + b"|".join(form.prefix for form in FORMS) + rb")")
 
@@ -76,13 +76,15 @@ FORMS_BY_FIRST = {
 """The forms that a token with this first character may have."""
 SHORTEST_TOKEN = 15
 LONGEST_TOKEN = 8_192
-"""A JWT may be that long; what is longer is cut there."""
+"""The first part of a JWT may be that long, or any other token."""
+_JWT_HEAD = pattern(rb"[A-Za-z0-9_\-]+")
+JWT_PARTS = pattern(rb"[A-Za-z0-9_\-]*(?:\.[A-Za-z0-9_\-]*){1,3}")
+"""What follows the first part of a JWT and its dot, however long: claims may hold whole directories of groups."""
 
 
-def is_jwt(token: bytes) -> bool:
+def is_jwt(head: bytes) -> bool:
     """RFC 7515, 7516: the first part is JSON that names its algorithm."""
-    head = token.partition(b".")[0]
-    if not 12 <= len(head) <= 4096:
+    if len(head) < 12 or not _JWT_HEAD.fullmatch(head):
         return False
     try:
         header = json.loads(base64.urlsafe_b64decode(head + b"=" * (-len(head) % 4)))

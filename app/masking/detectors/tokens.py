@@ -1,18 +1,34 @@
 """Secrets that show what they are: tokens with a prefix, private keys in armour, passwords in URLs, storage keys."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from app.masking.detectors.page import Candidate, Page, pattern
 from app.masking.detectors.placeholders import is_placeholder
-from app.masking.detectors.secret_forms import FORMS_BY_FIRST, LONGEST_TOKEN, PREFIXES, SHORTEST_TOKEN, is_jwt
+from app.masking.detectors.secret_forms import (
+    FORMS_BY_FIRST,
+    JWT_PARTS,
+    LONGEST_TOKEN,
+    PREFIXES,
+    SHORTEST_TOKEN,
+    is_jwt,
+)
 
 _WORD = pattern(rb"[A-Za-z0-9]+")
 
-LONGEST_KEY = 16_384
-"""Bytes of the largest private key that is found whole: RSA with 16,384 bits has 13 KB."""
-_ARMOUR = pattern(rb"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
-_ARMOUR_END = pattern(rb"-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
-_ARMOUR_BODY = pattern(rb"[A-Za-z0-9+/=\s\\,:\"'|>.()]*")
+WIDE_KEY = 16_384
+"""Bytes of a private key in which anything may stand that is not a hyphen: RSA with 16,384 bits has 13 KB. What goes on
+behind them goes on as lines of base64."""
+_ARMOUR = pattern(
+    rb"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
+    # Headers of keys that are encrypted (RFC 1421) and of OpenPGP, in which hyphens may stand.
+    rb"(?:[\s\\nr>|\"',]{0,16}[A-Z][A-Za-z-]{2,20}: [^\r\n\\]*){0,8}"
+)
+_WITHIN = rb"\s\\,:\"'|>.()"
+_ARMOUR_BODY = pattern(rb"[A-Za-z0-9+/=%s]*" % _WITHIN)
+_ARMOUR_LINES = pattern(rb"[A-Za-z0-9+/=]*(?:[%s]+[A-Za-z0-9+/]{24,}={0,2})*" % _WITHIN)
+_ARMOUR_LAST = pattern(rb"[%s]*[A-Za-z0-9+/=]*" % _WITHIN)
+_ARMOUR_END = pattern(rb"[A-Za-z0-9+/=%s]{0,200}-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----" % _WITHIN)
 _SSH_HEAD = b"b3BlbnNzaC1rZXktdjEA"
 
 _URLS = pattern(rb"[A-Za-z0-9+.\-]://[^\s/?#@:\"'<>]*:[^\s/?#@\"'<>]+@[A-Za-z0-9\[%{$]")
@@ -32,14 +48,19 @@ def tokens(page: Page) -> Iterator[Candidate]:
             continue
         limit = min(len(data), start + LONGEST_TOKEN)
         for form in FORMS_BY_FIRST[data[start]]:
-            found = form.form.match(data, start, limit)
-            if found and (form.entity != "jwt" or is_jwt(data[start : found.end()])):
+            found = _jwt(data, start, limit) if form.entity == "jwt" else form.form.match(data, start, limit)
+            if found:
                 end_of_last = found.end()
                 yield Candidate(form.entity, start, end_of_last, form.score)
                 break
         else:
             # Nothing in a run without a boundary can be another token's beginning, so it is not read twice.
             end_of_last = _WORD.match(data, start, limit).end()
+
+
+def _jwt(data: bytes, start: int, limit: int) -> Any:
+    dot = data.find(b".", start, limit)
+    return JWT_PARTS.match(data, dot + 1) if dot >= 0 and is_jwt(data[start:dot]) else None
 
 
 def private_keys(page: Page) -> Iterator[Candidate]:
@@ -51,16 +72,25 @@ def private_keys(page: Page) -> Iterator[Candidate]:
             start = match.start()
             if start < end_of_last:
                 continue
-            body = _ARMOUR_BODY.match(data, match.end(), min(len(data), match.end() + LONGEST_KEY))
-            closing = _ARMOUR_END.match(data, body.end())
-            end_of_last = closing.end() if closing else body.end()
+            end_of_last = _end_of_key(data, match.end())
             yield Candidate("private_key", start, end_of_last, 0.99)
     if _SSH_HEAD in data:
         at = data.find(_SSH_HEAD)
         while at >= 0:
-            body = _ARMOUR_BODY.match(data, at, min(len(data), at + LONGEST_KEY))
-            yield Candidate("private_key", at, body.end(), 0.9)
-            at = data.find(_SSH_HEAD, body.end())
+            end = _end_of_key(data, at)
+            yield Candidate("private_key", at, end, 0.9)
+            at = data.find(_SSH_HEAD, end)
+
+
+def _end_of_key(data: bytes, start: int) -> int:
+    limit = min(len(data), start + WIDE_KEY)
+    end: int = _ARMOUR_BODY.match(data, start, limit).end()
+    if end == limit < len(data):
+        end = _ARMOUR_LINES.match(data, end).end()
+        if _ARMOUR_END.match(data, end) is None:
+            end = _ARMOUR_LAST.match(data, end).end()
+    closing = _ARMOUR_END.match(data, end)
+    return closing.end() if closing else end
 
 
 def embedded_passwords(page: Page) -> Iterator[Candidate]:

@@ -1,5 +1,6 @@
 """What is valid is found, at its exact place, whatever stands around it; what fails its check is not."""
 
+import base64
 import pickle
 from random import Random
 
@@ -260,6 +261,47 @@ def test_a_secret_wins_over_what_lies_within_it() -> None:
 def test_a_key_without_its_end_is_found_as_far_as_it_goes() -> None:
     body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ\n" * 3
     assert entities(f"-----BEGIN PRIVATE KEY-----\n{body}") == [("private_key", f"-----BEGIN PRIVATE KEY-----\n{body}")]
+
+
+LINES = [base64.b64encode(Random(n).randbytes(48)).decode() for n in range(625)]
+
+
+@pytest.mark.parametrize("kind", ["OPENSSH PRIVATE KEY", "PGP PRIVATE KEY BLOCK"])
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\n    ", "\\n", "\n> "])
+def test_a_key_of_any_length_is_found_to_its_end(kind: str, separator: str) -> None:
+    key = separator.join([f"-----BEGIN {kind}-----", *LINES, "abcd=", "=aB3d", f"-----END {kind}-----"])
+    text = f"before {key} after"
+    assert [text[one.start : one.end] for one in DEFAULT.find(text)] == [key]
+
+
+def test_a_long_key_without_its_end_is_found_as_far_as_its_lines_go() -> None:
+    text = "\n".join(["-----BEGIN OPENSSH PRIVATE KEY-----", *LINES])
+    words = "\nshort words, a great many of them\n" * 1_000
+    found = DEFAULT.find(text + words)
+    assert len(found) == 1
+    assert len(text) <= found[0].end <= len(text) + len("\nshort")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,0123456789ABCDEF\n",
+        "Version: GnuPG v2.0 - GNU\nComment: https://x-y.example/a-b?c\n",
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\\n", "\n  "])
+def test_the_headers_of_a_key_do_not_end_it(headers: str, newline: str) -> None:
+    key = f"-----BEGIN RSA PRIVATE KEY-----\n{headers}\n" + "\n".join(LINES[:20]) + "\n-----END RSA PRIVATE KEY-----"
+    key = key.replace("\n", newline)
+    text = f"before {key} after"
+    assert [text[one.start : one.end] for one in DEFAULT.find(text)] == [key]
+
+
+@pytest.mark.parametrize("claims", [20, 26_000, 100_000])
+def test_a_jwt_is_found_however_much_it_claims(claims: int) -> None:
+    token = f"eyJhbGciOiJIUzI1NiJ9.{'a' * claims}.{'b' * 43}"
+    text = f"before {token} after"
+    assert [text[one.start : one.end] for one in DEFAULT.find(text)] == [token]
 
 
 def test_a_token_that_only_looks_like_a_jwt_is_none() -> None:

@@ -11,7 +11,8 @@ from app.masking.detectors import DEFAULT
 SIZE = 4_000
 HOSTILE = [
     "1", "1 ", "12 ", "4111 ", "012 345 678 ", "+44 20 7946 0018", "@", "a@a@", "a@a.", "a.b@c.", '"a"@', "a at ",
-    "(at)", "-----BEGIN", "-----BEGIN PRIVATE KEY-----", "xoxb-", "AKIA ", "eyJ", "eyJ.", "eyJhbGciOiJIUzI1NiJ9.",
+    "(at)", "-----BEGIN", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nA-Header: ", "xoxb-",
+    "AKIA ", "eyJ", "-eyJ", "eyJ.", "eyJhbGciOiJIUzI1NiJ9.",
     "password=",
     "key: ", "token ", "pass:'", "://a:", "a://a:b", "?sig=", "::", "1:", "1.1.", "DE89 ", "12345678Z ", "\u200b1", "é",
     "пароль", "b3BlbnNzaC1rZXktdjEA", "AccountKey=", "tel ", "2026-11-28 ",

@@ -1,5 +1,6 @@
 """Text in pieces gives what the whole text gives, wherever the borders lie."""
 
+import base64
 from random import Random
 
 from hypothesis import given, settings
@@ -64,13 +65,26 @@ def test_borders_hide_nothing(seed: int, borders: int) -> None:
 
 def test_a_private_key_across_a_border_is_found_whole() -> None:
     key = private_key(Random(3))
-    text = "x " * 30_000 + key + " y" * 30_000
+    text = "x " * 50_000 + key + " y" * 50_000
     found = [
         piece[one.start : one.end]
-        for piece, all_found in pieces(DEFAULT.find, [text[:60_100], text[60_100:]], piece=60_050 - LONGEST_ENTITY)
+        for piece, all_found in pieces(DEFAULT.find, [text[:100_100], text[100_100:]], piece=100_050 - LONGEST_ENTITY)
         for one in all_found
     ]
     assert found == [key]
+
+
+def test_a_private_key_that_is_longer_than_a_piece_is_found_to_its_end() -> None:
+    draw = Random(4)
+    lines = [base64.b64encode(draw.randbytes(48)).decode() for _ in range(3_000)]
+    text = "\n".join(["x; " * 900 + "-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----", "y; " * 9_000])
+    uncovered = ""
+    for piece, found in pieces(DEFAULT.find, [text], longest=2_000, piece=3_000):
+        at = 0
+        for one in found:
+            uncovered, at = uncovered + piece[at : one.start], one.end
+        uncovered += piece[at:]
+    assert uncovered == "x; " * 900 + "\n" + "y; " * 9_000
 
 
 def test_no_more_is_held_than_the_longest_entity_and_a_piece() -> None:

@@ -117,14 +117,58 @@ def test_a_denied_column_is_not_there() -> None:
     assert result.rows == 1
 
 
-def test_a_first_line_in_which_no_name_is_known_does_not_show() -> None:
+HEADLESS = {
+    "a wrong delimiter": b"id;e-mail\n1;ada@example.org\n",
+    "a title above": b"Report of May,,\nid,e-mail,n\n1,ada@example.org,x\n",
+    "a comment above": b"# exported,by me\nid,e-mail\n1,ada@example.org\n",
+    "no header": b"1,ada@example.org\n2,bob@example.org\n",
+    "other quotes": b"'id','e-mail'\n'1','ada@example.org'\n",
+}
+
+
+@pytest.mark.parametrize("content", HEADLESS.values(), ids=HEADLESS)
+@pytest.mark.parametrize("default", [RAW, NOTE, FieldView(mask=Redact())], ids=["allow", "mask", "scan"])
+@pytest.mark.parametrize("columns", [{"id": RAW, "E-Mail": EMAIL}, {"E-Mail": GONE}], ids=["masked", "denied"])
+def test_a_first_line_without_any_known_name_is_refused_where_a_column_is_masked_by_name(
+    content: bytes, default: FieldView, columns: dict[str, FieldView]
+) -> None:
+    refused = refusal("csv", content, ContentView(columns=columns, default=default))
+    assert (refused.code, refused.place) == (ContentFault.UNDECODABLE, "line 1")
+    assert "`header`" in refused.detail
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("first", [b"sep=,", b"sep=;", b'"sep=;"', b"SEP=\t", b"\xef\xbb\xbfsep=,"])
+def test_a_line_that_says_the_delimiter_is_no_header(first: bytes, delimiter: str) -> None:
+    for view in (
+        ContentView(columns={"id": RAW, "note": NOTE}, default=RAW, delimiter=delimiter),
+        ContentView(columns={"id": RAW}, delimiter=delimiter),
+        ContentView(columns={"sep=;": RAW, "note": NOTE}, default=RAW, delimiter=delimiter),
+    ):
+        assert "sep=" in refusal("csv", first + b"\nid,note\n1,x\n", view).detail
+
+
+def test_one_known_name_makes_the_first_line_a_header() -> None:
+    view = ContentView(columns={"id": RAW, "note": NOTE}, default=RAW)
+    assert shown("csv", b"a, ID \n1,2\n", view) == b"a, ID \n1,2\n"
+    assert shown("csv", b"Note,b\n1,2\n", view) == b"Note,b\n,2\n"
+
+
+def test_a_first_line_in_which_no_name_is_known_does_not_show_where_what_is_not_known_is_masked() -> None:
     content = b"ada@example.org,4111111111111111\nbob@example.org,1\n"
-    assert shown("csv", content, VIEW) == b"column_1,column_2\n,\n"
+    assert shown("csv", content, ContentView(columns={"id": RAW})) == b"column_1,column_2\n,\n"
 
 
-def test_a_first_line_shows_where_nothing_is_masked_by_default() -> None:
-    view = ContentView(columns={"note": NOTE}, default=RAW)
+def test_a_first_line_shows_where_nothing_is_masked() -> None:
+    view = ContentView(columns={"note": RAW}, default=RAW)
     assert shown("csv", b"a,b\n1,2\n", view) == b"a,b\n1,2\n"
+    assert shown("csv", b"sep=,\n1,2\n", view) == b"sep=,\n1,2\n"
+
+
+def test_content_on_its_way_in_needs_no_header_where_no_column_has_what_is_to_be_masked() -> None:
+    rest = FieldView(label="pii.note", mask=Redact(keep_others=True))
+    view = ContentView(columns={"note": rest}, default=rest, found={"pii.email": NOTE})
+    assert shown("csv", b"a,b\n1,ada@example.org\n", view) == b"a,b\n1,[pii.email]\n"
 
 
 def test_a_declared_header_names_the_columns_of_a_file_without_one() -> None:
@@ -202,10 +246,6 @@ def test_other_delimiters_and_tabs_are_kept() -> None:
     semicolons = ContentView(columns={"id": RAW, "note": NOTE}, delimiter=";")
     assert shown("csv", b'id;note\n"1;2";x\n', semicolons) == b'id;note\n"1;2";\n'
     assert shown("tsv", b"id\tnote\n1,2\tx\n", VIEW) == b"id\tnote\n1,2\t\n"
-
-
-def test_a_wrong_delimiter_shows_nothing() -> None:
-    assert shown("csv", b"id;note\n1;x\n", VIEW) == b'column_1\n""\n'
 
 
 def test_lines_that_end_with_a_carriage_return_alone_are_rows() -> None:

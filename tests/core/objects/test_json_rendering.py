@@ -262,6 +262,21 @@ def test_a_large_document_that_is_cut_or_broken_is_refused() -> None:
     assert refusal("json", start + b',"a":NaN}', VIEW).code is ContentFault.UNDECODABLE
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"id":1}\n{"id":2}\n', b'\n[1]\r\n\r\n{"a":{"b":[]}}', b'{"id":1}\n' * (1 << 20)]
+)
+def test_documents_on_lines_are_told_to_be_ndjson(content: bytes) -> None:
+    refused = refusal("json", content, VIEW)
+    assert refused.code is ContentFault.UNDECODABLE
+    assert "`format: ndjson`" in refused.detail
+
+
+@pytest.mark.parametrize("content", [b'{\n"id":1\n}\n}', b'{"id":1}\nsecret', b'{"id":1}}', b"", b'{"id":1} {"id":2}'])
+def test_other_content_that_is_no_json_is_not_told_to_be_ndjson(content: bytes) -> None:
+    assert "ndjson" not in refusal("json", content, VIEW).detail
+    assert "ndjson" not in refusal("ndjson", content + b"\n{", VIEW).detail
+
+
 def test_a_broken_line_is_named_and_shows_nothing() -> None:
     content = b'{"id":1}\n\n' + b'{"id":2}\n' * 100_000 + b'{"id":"secret\n'
     refused = refusal("ndjson", content, VIEW)

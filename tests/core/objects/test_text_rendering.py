@@ -1,4 +1,7 @@
+import base64
 import io
+import re
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,7 @@ from app.objects.formats import Wrapping
 from app.objects.redacting import covering
 from app.objects.refusal import ContentFault
 from app.objects.sink import Sink
-from app.objects.text import render_text
+from app.objects.text import AHEAD_CHARACTERS, WINDOW_CHARACTERS, render_text
 from app.policy.content import ContentView, FieldView
 from tests.core.objects.renderings import EMAIL, RAW, refusal, rendered, shown
 
@@ -50,11 +53,33 @@ def test_what_lies_across_a_border_is_covered(words: list[str], window: int) -> 
         assert hidden not in content
 
 
-@pytest.mark.parametrize("before", range(130_990, 131_080, 7))
+@pytest.mark.parametrize("before", range(WINDOW_CHARACTERS - 82, WINDOW_CHARACTERS + 8, 7))
 def test_an_address_at_the_end_of_a_window_is_covered(before: int) -> None:
-    text = "a b " * (before // 4) + "write to ada@example.org " + "c " * 20_000
+    text = "a b " * (before // 4) + "write to ada@example.org " + "c " * AHEAD_CHARACTERS
     content = shown("text", text.encode(), VIEW).decode()
     assert content == text.replace("ada@example.org", "[pii.email]")
+
+
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("lines", [3, 625, 30_000])
+@pytest.mark.parametrize("before", [0, WINDOW_CHARACTERS - 500, WINDOW_CHARACTERS + AHEAD_CHARACTERS - 300])
+def test_a_private_key_is_covered_however_long_it_is(before: int, lines: int, ended: bool) -> None:
+    draw = Random(lines)
+    body = [base64.b64encode(draw.randbytes(48)).decode() for _ in range(lines)]
+    key = "\n".join(
+        ["-----BEGIN OPENSSH PRIVATE KEY-----", *body, "-----END OPENSSH PRIVATE KEY-----"][: lines + 1 + ended]
+    )
+    words = "\n; these are plain, and come; one - and - more" * 2_000
+    content = shown("text", ("a b " * (before // 4) + key + words).encode(), VIEW).decode()
+    assert not re.search(r"[A-Za-z0-9+/]{20}", content)
+    assert content.endswith(words.lstrip())
+
+
+@pytest.mark.parametrize("before", [0, WINDOW_CHARACTERS - 100, WINDOW_CHARACTERS + 1_000])
+def test_a_token_of_many_claims_is_covered_across_a_border(before: int) -> None:
+    token = f"eyJhbGciOiJIUzI1NiJ9.{'eyJncm91cHMi' * 5_000}.c2ln"
+    content = shown("text", ("a b " * (before // 4) + token + " c d" * 100_000).encode(), VIEW).decode()
+    assert content == "a b " * (before // 4) + "[secret.jwt]" + " c d" * 100_000
 
 
 def test_text_without_anything_to_cover_stays_as_it_is() -> None:
