@@ -4,6 +4,7 @@ A message that cannot be masked is withheld, not refused: it says why, shows not
 was broken on purpose blocks none of the others.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,12 +24,13 @@ from app.policy.content import ContentView, FieldView
 MAX_VALUES = 100_000
 BINARY_TYPE = "application/octet-stream"
 _HIDDEN = object()
+_BLANK = " \t\r\n\v\f\0\x85\xa0\u2028\u2029\ufeff\ufffd"
 _GONE = FieldView(mask=Hide())
 
 
 class Withheld(StrEnum):
     NOT_JSON = "not_json"
-    """Fields of the topic are known by path, and this has none."""
+    """Fields of the topic are known by path, and this has none; or it says, or looks as if, it were JSON."""
     NOT_TEXT = "not_text"
     BINARY = "binary"
     NOT_CLOUD_EVENT = "not_cloud_event"
@@ -113,9 +115,13 @@ class Window:
             return Payload(
                 form=Form.JSON, value=_json(body), content_type=kind if kind and is_json(kind) else JSON_TYPE
             )
-        if self.view.format is None and (kind is None or is_json(kind)):
-            with suppress(CannotShow):
+        if self.view.format is None and (kind is None or is_json(kind) or kind == "text/json"):
+            try:
                 return Payload(form=Form.JSON, value=_json(body), content_type=kind or JSON_TYPE)
+            except CannotShow:
+                # Of what is almost JSON, detectors would read the escapes and not what they stand for.
+                if kind is not None or _like_json(body):
+                    raise
         elif self.view.format != "text" and not (kind or "").startswith("text/"):
             raise CannotShow(Withheld.BINARY)
         self._require_text()
@@ -280,10 +286,17 @@ def _as_it_is(body: bytes, kind: str | None) -> Payload:
 
 
 def _json(body: bytes) -> Any:
+    """A byte order mark before it is none of it: RFC 8259, section 8.1."""
     try:
-        return from_json(body, allow_inf_nan=False)
+        return from_json(body.removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError:
         raise CannotShow(Withheld.NOT_JSON) from None
+
+
+def _like_json(body: bytes) -> bool:
+    """Whether it begins as objects, arrays and strings with escapes do."""
+    beginning = body.decode(errors="replace").lstrip(_BLANK)
+    return beginning[:1] in ("{", "[") or (beginning[:1] == '"' and "\\" in beginning)
 
 
 def _text(body: bytes) -> str:
