@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -24,6 +23,7 @@ from connectors.nats.faults import EXPECTED, before_publishing, of_call, of_publ
 from connectors.nats.handles import reply_of
 from connectors.nats.link import Link
 from connectors.nats.management import ApiError, Consumer, Management, NoResponders, no_responders
+from connectors.nats.publishing import answered
 from connectors.nats.receiving import Receiving
 from connectors.nats.subjects import literal
 from connectors.nats.wire import size, to_headers
@@ -80,17 +80,27 @@ class NatsConnector:
         if len(message.body) > _MAX_BODY_BYTES or len(message.body) + size(headers) > link.max_payload:
             raise ConnectorError(Failure.OUT_OF_RESOURCES)
         try:
-            answer = await link.request(message.topic, message.body, timeout_s=_left(deadline), headers=headers)
-            if not no_responders(answer.headers):
-                return _confirmed(answer.data)
+            answer = await link.request(
+                message.topic,
+                message.body,
+                timeout_s=_left(deadline),
+                headers=headers,
+                takes=lambda came: no_responders(came.headers) or answered(came.data, self._stream) is not None,
+            )
         except EXPECTED as e:
             raise of_publish(e) from e
+        match answered(answer.data, self._stream):
+            case Confirmed() as confirmed:
+                return confirmed
+            case ApiError() as refused:
+                raise of_publish(refused) from refused
         # Nobody took it: the stream is gone, or knows the subject no more, or has no leader for the moment.
         try:
             await management.must_have(message.topic, _left(deadline), anew=True)
         except EXPECTED as e:
             raise before_publishing(e) from e
-        raise unavailable()
+        # It is there and takes the subject: somebody else may have said so in its place.
+        raise ConnectorError(Failure.OUTCOME_UNKNOWN)
 
     async def receive(self, topic: str, *, limit: int, visibility_s: float, wait_s: float) -> tuple[Incoming, ...]:
         loop = asyncio.get_running_loop()
@@ -223,14 +233,6 @@ async def _ack(
         return Acked.DONE
     management.forget(topic)
     raise NoResponders
-
-
-def _confirmed(body: bytes) -> Confirmed:
-    """Raises ApiError: the stream refused the message."""
-    answer = json.loads(body)
-    if (error := answer.get("error")) is not None:
-        raise ApiError(int(error.get("err_code") or error.get("code") or 0))
-    return Confirmed(message_id=str(answer["seq"]), duplicate=bool(answer.get("duplicate", False)))
 
 
 def _left(deadline: float) -> float:

@@ -170,6 +170,57 @@ async def test_a_subject_that_somebody_listens_to_is_no_topic(server: NatsServer
         assert heard.pending_msgs == 0
 
 
+_GARBAGE = (
+    b"+OK",
+    b"",
+    b"[" * 10_000,
+    b"7",
+    b"{}",
+    b'{"error": 1}',
+    b'{"stream": "OTHER", "seq": 77}',
+    b'{"stream": "U"}',
+)
+_FORGED = (b'{"stream": "U", "seq": true}', b'{"stream": "U", "seq": 0}', b'{"stream": "U", "seq": "1"}')
+
+
+@contextlib.asynccontextmanager
+async def answered_by_somebody(server: NatsServer, *answers: bytes, **headers: str) -> AsyncIterator[MessageConnector]:
+    """A stream that confirms nothing, and a client that answers what is published to it."""
+    async with (
+        stream(server.url, "U", subjects=["u"], no_ack=True) as js,
+        opened(server.url, "U") as connected,
+        await nats.connect(server.url) as client,
+    ):
+
+        async def answer(came: Any) -> None:
+            for each in answers:
+                await client.publish(came.reply, each, headers=headers or None)
+
+        await client.subscribe("u", cb=answer)
+        await client.flush()
+        yield connected
+        assert (await js.stream_info("U")).state.messages == 1
+
+
+async def test_what_somebody_else_answers_is_no_confirm_and_no_refusal(server: NatsServer) -> None:
+    async with answered_by_somebody(server, *_GARBAGE, *_FORGED) as connected:
+        error = await failed(connected.publish(outgoing("u"), timeout_s=1))
+        assert error.failure is Failure.OUTCOME_UNKNOWN
+
+
+async def test_the_confirm_counts_that_comes_after_what_is_none(server: NatsServer) -> None:
+    real = b'{"stream": "U", "seq": 9, "duplicate": true}'
+    async with answered_by_somebody(server, *_GARBAGE, real) as connected:
+        confirmed = await connected.publish(outgoing("u"), timeout_s=5)
+        assert (confirmed.message_id, confirmed.duplicate) == ("9", True)
+
+
+async def test_that_nobody_listens_is_not_believed_where_the_stream_does(server: NatsServer) -> None:
+    async with answered_by_somebody(server, b"", Status="503") as connected:
+        error = await failed(connected.publish(outgoing("u"), timeout_s=5))
+        assert error.failure is Failure.OUTCOME_UNKNOWN
+
+
 async def test_headers_that_mean_something_to_the_server_do_nothing(server: NatsServer) -> None:
     async with (
         stream(server.url, "H", subjects=["h"], allow_rollup_hdrs=True) as js,
