@@ -166,6 +166,19 @@ async def test_a_full_queue_refuses_and_what_it_refused_is_not_in_it(server: Rab
         assert await depth(server, queue) == 2
 
 
+async def test_what_one_queue_of_an_exchange_refused_another_may_hold(server: RabbitServer) -> None:
+    full, other = await declared(server, "full.2", x_max_length=1, x_overflow="reject-publish"), await declared(server)
+    async with administered(server) as channel:
+        exchange = await channel.declare_exchange("both", aio_pika.ExchangeType.TOPIC, durable=True)
+        for queue in (full, other):
+            await (await channel.get_queue(queue)).bind(exchange, "orders.#")
+    async with connected(server, exchange="both") as rabbit:
+        await published(rabbit, outgoing("orders.created", "1"))
+        error = await failed(rabbit.publish(outgoing("orders.created", "2"), timeout_s=5.0))
+        assert (error.failure, error.retryable) == (Failure.OUTCOME_UNKNOWN, False)
+        assert (await depth(server, full), await depth(server, other)) == (1, 2)
+
+
 async def test_a_broker_that_holds_publishers_back_is_out_of_resources(server: RabbitServer) -> None:
     queue = await declared(server)
     async with connected(server) as rabbit:
