@@ -37,6 +37,8 @@ class Withheld(StrEnum):
     TOO_DEEP = "too_deep"
     TOO_MANY_VALUES = "too_many_values"
     TOO_LARGE = "too_large"
+    BROKEN = "broken"
+    """Not even its broker's client can read it."""
     MASKING_FAILED = "masking_failed"
 
 
