@@ -72,7 +72,7 @@ def screen(
         payload = replace(payload, value=value)
     event = draft.event
     if event is not None:
-        event = desk.event(event, f"/{draft.whole or 'cloud_event'}")
+        event = desk.event(event, place, f"/{draft.whole or 'cloud_event'}")
     desk.content_type(
         payload.content_type, pointer_to(draft.whole, "datacontenttype") if draft.whole else "/content_type"
     )
@@ -165,14 +165,20 @@ class _Desk:
     def named_text(self, name: str, text: str, pointer: str) -> str:
         return self.text(text, self._named(name, pointer), name)
 
-    def event(self, event: Event, pointer: str) -> Event:
-        said = {name: self._attribute(name, value, pointer) for name, value in event.attributes().items()}
+    def event(self, event: Event, place: Place, pointer: str) -> Event:
+        """What its sender names freely bears names like members of its data: paths that name those count here, too."""
+        said = {
+            name: self._attribute(name, value, place.member(name).view if event.is_free(name) else None, pointer)
+            for name, value in event.attributes().items()
+        }
         extensions = {name: said.pop(name) for name in event.extensions}
         # What a mask leaves nothing of is not there.
         return replace(event, extensions={n: v for n, v in extensions.items() if v is not None}, **said)
 
-    def _attribute(self, name: str, value: str | int | bool, pointer: str) -> Any:
+    def _attribute(self, name: str, value: str | int | bool, view: FieldView | None, pointer: str) -> Any:
         own = self._named(name, pointer)
+        if own not in self.done and view is not None and self._by_path(view, own):
+            return self._masked(view.mask or Null(), value, own, name)
         if isinstance(value, str):
             return self.text(value, own, name)
         return value if isinstance(value, bool) else self._number(value, own, name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from app.masking.masks import Hide, Redact
+from app.masking.masks import Hide, Mask, Redact
 from app.messages.cloudevents import CLOUD_EVENT_TYPE, Event, opened
 from app.messages.covers import Covers
 from app.messages.payload import JSON_TYPE, MAX_DEPTH, TEXT_TYPE, Form, Misfit, Payload, is_json, is_media_type
@@ -88,7 +88,7 @@ class Window:
                 payload=replace(
                     payload, value=None if value is _HIDDEN else value, content_type=glass.content_type(payload)
                 ),
-                event=None if event is None else glass.event(event),
+                event=None if event is None else glass.event(event, self.place),
                 headers=glass.headers(headers),
                 key=glass.key(key),
                 labels=frozenset(glass.labels),
@@ -234,16 +234,26 @@ class _Glass:
     def _unmasked(self) -> bool:
         return self.window.view.default.mask is None
 
-    def event(self, event: Event) -> Event:
-        """Attributes come through, but for what is seen in them. Extensions are the sender's own: fields like any other
-        that no path names."""
+    def event(self, event: Event, place: Place) -> Event:
+        """Attributes come through, but for what is seen in them. What the sender names freely wears the mask of a path
+        that would name it in the data; extensions that none names are fields like any other."""
         said = {name: self._attribute(name, value) for name, value in event.attributes().items()}
-        mask = self.window.view.default.mask
-        extensions = {
-            name: said.pop(name) if mask is None else self.window.covers.value(mask, said.pop(name))
-            for name in event.extensions
-        }
-        return replace(event, extensions={} if isinstance(mask, Hide) else extensions, **said)
+        default = self.window.view.default.mask
+        for name, value in event.attributes().items():
+            view = place.member(name).view if event.is_free(name) else None
+            if view is not None and view.label is not None:
+                self.labels.add(view.label)
+            if view is not None and view.mask is not None:
+                said[name] = self._masked(view.mask, value)
+            elif default is not None and name in event.extensions:
+                said[name] = self._masked(default, said[name])
+        extensions = {name: said.pop(name) for name in event.extensions}
+        subject = None if said.get("subject") is _HIDDEN else said.get("subject")
+        shown = {name: value for name, value in extensions.items() if value is not _HIDDEN}
+        return replace(event, **{**said, "subject": subject, "extensions": shown})
+
+    def _masked(self, mask: Mask, value: Any) -> Any:
+        return _HIDDEN if isinstance(mask, Hide) else self.window.covers.value(mask, value)
 
     def _attribute(self, name: str, value: str | int | bool) -> Any:
         if isinstance(value, str):

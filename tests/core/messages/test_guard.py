@@ -232,3 +232,17 @@ def test_depth_and_number_of_values_are_bounded() -> None:
 def test_many_denials_are_all_counted_and_few_are_told() -> None:
     seen = screened([{"m": "ana@example.com"}] * 100)
     assert len(seen.denials) == 20
+
+
+def test_a_label_by_path_counts_for_attributes_of_an_event_that_its_sender_names() -> None:
+    event = Event(type="t", source="s", subject="Ada Lovelace", extensions={"name": "Ada Lovelace", "n": 7})
+    paths = {f"$.{name}": FieldView(label="pii.name", mask=Null()) for name in ("name", "subject", "type")}
+    seen = screened({}, {"pii.name": OnFound.MASK}, paths=paths, event=event)
+    assert seen.draft.event is not None
+    assert seen.draft.event.attributes() == {"type": "t", "source": "s", "n": 7}
+    assert (seen.masked_labels, seen.masked_places) == (("pii.name",), ("/cloud_event/name", "/cloud_event/subject"))
+    denied = screened({}, {"pii.name": OnFound.DENY}, paths=paths, event=event, whole="payload")
+    assert {each.pointer for each in denied.denials} == {"/payload/name", "/payload/subject"}
+    again = screened({}, {"pii.name": OnFound.MASK}, paths=paths, event=seen.draft.event, done=seen.masked_places)
+    assert again.draft == seen.draft
+    assert screened({}, {"pii.name": OnFound.APPROVE}, paths=paths, event=event).asked_labels == ("pii.name",)

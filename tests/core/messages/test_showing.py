@@ -253,6 +253,23 @@ def test_paths_of_an_event_are_those_of_its_data() -> None:
     assert found.event.attributes() == {"type": "order", "source": "/***@example.com", "id": "1", "mail": None}
 
 
+def test_what_a_path_masks_an_event_does_not_show_as_an_attribute() -> None:
+    bare = {"specversion": "1.0", "id": "1", "type": "t", "source": "s", "data": {}}
+    sent = bare | {"name": "Ada Lovelace", "subject": "Ada Lovelace", "gone": "Ada Lovelace", "n": 7}
+    paths = {"$.name": masked(Null(), "pii.name"), "$..subject": masked(Null()), "$.gone": masked(Hide()), "$.n": RAW}
+    found = shown(window(paths), sent, "application/cloudevents+json")
+    assert found.event is not None
+    assert found.event.attributes() == {"type": "t", "source": "s", "id": "1", "name": None, "n": 7}
+    assert "pii.name" in found.labels
+    # A path lets through what it names in the data, and no attribute that would be masked without it.
+    found = shown(window(paths, default=NOTHING_KNOWN), sent, "application/cloudevents+json")
+    assert found.event is not None
+    assert found.event.attributes() == {"type": "t", "source": "s", "id": "1", "name": None, "n": None}
+    whole = shown(window({"$.*": masked(Hide())}), sent, "application/cloudevents+json")
+    assert whole.event is not None
+    assert whole.event.attributes() == {"type": "t", "source": "s", "id": "1"}
+
+
 def test_on_a_topic_of_events_everything_is_one() -> None:
     seen = window({"$.mail": masked(Null())}, cloud_events=True)
     assert value(seen, EVENT, "application/json") == {"mail": None, "n": 1}
