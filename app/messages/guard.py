@@ -60,12 +60,21 @@ class Screened:
 
 
 def screen(
-    draft: Draft, place: Place, intake: Intake, covers: Covers, eyes: Eyes, *, done: Collection[str] = ()
+    draft: Draft,
+    place: Place,
+    intake: Intake,
+    covers: Covers,
+    eyes: Eyes,
+    *,
+    done: Collection[str] = (),
+    chosen_topic: str = "",
 ) -> Screened:
     """`place`: the root of the topic's paths; they name fields of the payload, of an event of its data. Raises Misfit
     for what is too deep or has too many values. Binary payloads are not looked into: whoever lets one through knows.
-    `done`: places that wear their masks already; nothing is looked for in them."""
+    `done`: places that wear their masks already; nothing is looked for in them. `chosen_topic`: its name, where that is
+    its sender's choice."""
     desk = _Desk(intake=intake, covers=covers, eyes=eyes, done=frozenset(done))
+    desk.topic(chosen_topic)
     payload = draft.payload
     if payload.form is not Form.BINARY:
         value = desk.value(payload.value, place, pointer_to(*draft.place), "", 0)
@@ -155,6 +164,12 @@ class _Desk:
             return text
         self.places.add(pointer)
         return covered(text, masked, self.covers.text)
+
+    def topic(self, name: str) -> None:
+        for label in labels_in(self.eyes.in_name(name)):
+            self.labels.add(label)
+            if self.intake.on_found(label) is not OnFound.ALLOW:
+                self._deny("/topic", f"holds {label}, and names of topics are for everybody to see: choose another")
 
     def content_type(self, text: str, pointer: str) -> None:
         """Its sender chooses its words, too."""

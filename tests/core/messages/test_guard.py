@@ -41,6 +41,7 @@ def screened(
     *,
     paths: Mapping[str, FieldView] | None = None,
     done: tuple[str, ...] = (),
+    chosen_topic: str = "",
     **given: Any,
 ) -> Screened:
     view = replace(VIEW, paths=paths or {})
@@ -53,6 +54,7 @@ def screened(
         covers,
         EYES,
         done=done,
+        chosen_topic=chosen_topic,
     )
 
 
@@ -232,6 +234,16 @@ def test_depth_and_number_of_values_are_bounded() -> None:
 def test_many_denials_are_all_counted_and_few_are_told() -> None:
     seen = screened([{"m": "ana@example.com"}] * 100)
     assert len(seen.denials) == 20
+
+
+@pytest.mark.parametrize("what", [None, OnFound.MASK, OnFound.APPROVE])
+def test_a_topic_that_its_sender_chose_must_not_be_called_by_data(what: OnFound | None) -> None:
+    found = {} if what is None else {"pci.*": what}
+    seen = screened({"n": 1}, found, chosen_topic=f"orders.{CARD}")
+    assert [each.pointer for each in seen.denials] == ["/topic"]
+    assert str(CARD) not in seen.denials[0].detail
+    assert seen.labels == ("pci.card_number",)
+    assert screened({}, {"pci.*": OnFound.ALLOW}, chosen_topic=str(CARD)).denials == ()
 
 
 def test_a_label_by_path_counts_for_attributes_of_an_event_that_its_sender_names() -> None:
