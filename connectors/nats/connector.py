@@ -32,6 +32,8 @@ _MAX_BODY_BYTES = 1_000_000
 """The server's usual maximum is 1 MiB, headers included."""
 _ASK_S = 5.0
 _RELEASE_S = 2.0
+_LOOK_S = 0.25
+"""Between two looks whether a subject holds its first message."""
 
 
 class NatsConnector:
@@ -109,9 +111,14 @@ class NatsConnector:
         while True:
             try:
                 link, management = await self._link(self._timeout_s)
-                consumer = await management.consumer(topic, _ASK_S)
+                consumer = await management.receiving(topic, _ASK_S)
             except EXPECTED as e:
                 raise before_publishing(e) from e
+            if consumer is None:
+                if (left_s := deadline - loop.time()) <= 0:
+                    return ()
+                await asyncio.sleep(min(left_s, _LOOK_S))
+                continue
             try:
                 left_s = max(deadline - loop.time(), 0)
                 return await Receiving(link, consumer).run(limit=limit, visibility_s=visibility_s, wait_s=left_s)
@@ -131,6 +138,8 @@ class NatsConnector:
         try:
             link, management = await self._link(timeout_s)
             consumer = await management.consumer(topic, _left(deadline))
+            if consumer is None:
+                return (Acked.GONE,) * len(handles)
             return tuple(await asyncio.gather(*(_ack(link, management, consumer, topic, h, deadline) for h in handles)))
         except EXPECTED as e:
             raise of_call(e) from e
@@ -140,7 +149,7 @@ class NatsConnector:
             link, management = await self._link(_RELEASE_S)
             consumer = await management.consumer(topic, _RELEASE_S)
             for handle in handles:
-                if (reply := reply_of(handle, consumer)) is not None:
+                if consumer is not None and (reply := reply_of(handle, consumer)) is not None:
                     await link.request(reply, b"-NAK", timeout_s=_RELEASE_S)
 
     async def topics(self) -> tuple[str, ...] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import nats
 import pytest
-from nats.js.api import ConsumerConfig, DiscardPolicy, StreamConfig
+from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
 
 from connectors.conformance.message_harness import LONG_S, failed, nothing_comes, outgoing, published, taken
 from connectors.contract import Acked, ConnectorConfig, Failure, MessageConnector, Severity
@@ -219,6 +219,38 @@ async def test_that_nobody_listens_is_not_believed_where_the_stream_does(server:
     async with answered_by_somebody(server, b"", Status="503") as connected:
         error = await failed(connected.publish(outgoing("u"), timeout_s=5))
         assert error.failure is Failure.OUTCOME_UNKNOWN
+
+
+async def consumers_of(js: Any, stream: str) -> int:
+    return int((await js.stream_info(stream)).state.consumer_count)
+
+
+async def test_subjects_without_messages_leave_no_consumers_behind(server: NatsServer) -> None:
+    async with stream(server.url, "V", subjects=["v.>"]) as js, opened(server.url, "V") as connected:
+        for number in range(20):
+            assert await nothing_comes(connected, f"v.{number}", wait_s=0)
+            assert await connected.ack(f"v.{number}", ["x"], timeout_s=5) == (Acked.GONE,)
+            await connected.release(f"v.{number}", ["x"])
+        assert await consumers_of(js, "V") == 0
+        waiting = asyncio.create_task(connected.receive("v.1", limit=1, visibility_s=LONG_S, wait_s=20))
+        await asyncio.sleep(0.3)
+        await published(connected, outgoing("v.1", "1"))
+        (came,) = await waiting
+        assert await connected.ack("v.1", [came.handle], timeout_s=5) == (Acked.DONE,)
+        assert await consumers_of(js, "V") == 1
+
+
+async def test_a_stream_that_keeps_only_what_has_a_consumer_has_one_before_its_first_message(
+    server: NatsServer,
+) -> None:
+    async with (
+        stream(server.url, "W", subjects=["w.>"], retention=RetentionPolicy.INTEREST) as js,
+        opened(server.url, "W") as connected,
+    ):
+        assert await nothing_comes(connected, "w.1", wait_s=0)
+        assert await consumers_of(js, "W") == 1
+        await published(connected, outgoing("w.1", "1"))
+        assert [each.body for each in await taken(connected, "w.1", 1)] == [b"1"]
 
 
 async def test_headers_that_mean_something_to_the_server_do_nothing(server: NatsServer) -> None:

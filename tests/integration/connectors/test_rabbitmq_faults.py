@@ -14,6 +14,7 @@ from connectors.conformance.message_harness import failed, outgoing, published, 
 from connectors.contract import Acked, ConnectorConfig, Failure, Severity
 from connectors.rabbitmq import RabbitConnector, connector
 from tests.broker_servers import RabbitServer, rabbit_server
+from tests.servers import free_port
 
 _numbers = itertools.count(1)
 LONG_S = 60.0
@@ -267,6 +268,25 @@ async def test_a_broker_that_hangs_is_a_timeout_and_loses_nothing(server: Rabbit
             server.resume()
         # The ack may or may not have been heard; the other message is there in any case.
         assert b"2" in {m.body for m in await taken(rabbit, queue, 2, within_s=8.0)}
+
+
+async def test_nothing_is_kept_of_queues_that_were_never_met(server: RabbitServer) -> None:
+    queue = await declared(server)
+    nowhere = f"amqp://x:y@127.0.0.1:{free_port()}/"
+    reached = nowhere
+    made = connector(ConnectorConfig(name="rabbit", secrets={"url": lambda: reached}, timeout_s=2.0))
+    await made.open()
+    try:
+        for number in range(20):
+            await failed(made.receive(f"nobody.{number}", limit=1, visibility_s=1, wait_s=0))
+        assert len(made._desks) == 1
+        reached = server.url()
+        await published(made, outgoing(queue, "1"))
+        (came,) = await taken(made, queue, 1)
+        await failed(made.receive("nobody.20", limit=1, visibility_s=1, wait_s=0))
+        assert await made.ack(queue, [came.handle], timeout_s=5.0) == (Acked.DONE,)
+    finally:
+        await made.close()
 
 
 async def test_a_queue_that_is_deleted_is_not_found_and_harms_no_other(server: RabbitServer) -> None:
