@@ -92,7 +92,10 @@ class MessagePlanner:
         done = () if before is None else before.masked_places
 
         def looked_through() -> tuple[Screened, tuple[Complaint, ...]]:
-            seen = screen(draft, sight.place, rules.intake, sight.covers, self._topics.eyes, done=done)
+            chosen = "" if rules.named else at.topic
+            seen = screen(
+                draft, sight.place, rules.intake, sight.covers, self._topics.eyes, done=done, chosen_topic=chosen
+            )
             return seen, _schema_complaints(rules, draft)
 
         try:

@@ -24,7 +24,9 @@ from app.policy.content import ContentView
 from app.policy.decision import Action, Allow, AskFirst, Context, Deny
 from app.policy.snapshot import PolicySnapshot
 from app.ports import Policies
-from connectors.contract import ConnectorError, Incoming
+from connectors.contract import ConnectorError, Incoming, Unread
+
+_UNREAD = {Unread.TOO_LARGE: Withheld.TOO_LARGE, Unread.BROKEN: Withheld.BROKEN}
 
 
 class Receive:
@@ -148,7 +150,9 @@ class Receive:
         name = ""
         try:
             name = window.name(message.message_id)
-            if len(message.body) > at.broker.max_bytes:
+            if message.unread is not None:
+                shown = Shown(withheld=_UNREAD[message.unread])
+            elif len(message.body) > at.broker.max_bytes:
                 shown = Shown(withheld=Withheld.TOO_LARGE)
             else:
                 shown = window.show(message.body, message.content_type, message.headers, message.key)

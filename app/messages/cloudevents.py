@@ -49,6 +49,10 @@ class Event:
     dataschema: str | None = None
     extensions: Mapping[str, str | int | bool] = field(default_factory=dict)
 
+    def is_free(self, name: str) -> bool:
+        """Whether it is the sender's own: an extension, or the subject."""
+        return name in self.extensions or name == "subject"
+
     def attributes(self) -> dict[str, str | int | bool]:
         """Those that are there, without specversion and datacontenttype."""
         known = {name: getattr(self, name) for name in ("type", "source", *_OPTIONAL)}

@@ -60,19 +60,28 @@ class Screened:
 
 
 def screen(
-    draft: Draft, place: Place, intake: Intake, covers: Covers, eyes: Eyes, *, done: Collection[str] = ()
+    draft: Draft,
+    place: Place,
+    intake: Intake,
+    covers: Covers,
+    eyes: Eyes,
+    *,
+    done: Collection[str] = (),
+    chosen_topic: str = "",
 ) -> Screened:
     """`place`: the root of the topic's paths; they name fields of the payload, of an event of its data. Raises Misfit
     for what is too deep or has too many values. Binary payloads are not looked into: whoever lets one through knows.
-    `done`: places that wear their masks already; nothing is looked for in them."""
+    `done`: places that wear their masks already; nothing is looked for in them. `chosen_topic`: its name, where that is
+    its sender's choice."""
     desk = _Desk(intake=intake, covers=covers, eyes=eyes, done=frozenset(done))
+    desk.topic(chosen_topic)
     payload = draft.payload
     if payload.form is not Form.BINARY:
         value = desk.value(payload.value, place, pointer_to(*draft.place), "", 0)
         payload = replace(payload, value=value)
     event = draft.event
     if event is not None:
-        event = desk.event(event, f"/{draft.whole or 'cloud_event'}")
+        event = desk.event(event, place, f"/{draft.whole or 'cloud_event'}")
     desk.content_type(
         payload.content_type, pointer_to(draft.whole, "datacontenttype") if draft.whole else "/content_type"
     )
@@ -156,6 +165,12 @@ class _Desk:
         self.places.add(pointer)
         return covered(text, masked, self.covers.text)
 
+    def topic(self, name: str) -> None:
+        for label in labels_in(self.eyes.in_name(name)):
+            self.labels.add(label)
+            if self.intake.on_found(label) is not OnFound.ALLOW:
+                self._deny("/topic", f"holds {label}, and names of topics are for everybody to see: choose another")
+
     def content_type(self, text: str, pointer: str) -> None:
         """Its sender chooses its words, too."""
         for label in labels_in(self.eyes.in_name(text)):
@@ -165,14 +180,20 @@ class _Desk:
     def named_text(self, name: str, text: str, pointer: str) -> str:
         return self.text(text, self._named(name, pointer), name)
 
-    def event(self, event: Event, pointer: str) -> Event:
-        said = {name: self._attribute(name, value, pointer) for name, value in event.attributes().items()}
+    def event(self, event: Event, place: Place, pointer: str) -> Event:
+        """What its sender names freely bears names like members of its data: paths that name those count here, too."""
+        said = {
+            name: self._attribute(name, value, place.member(name).view if event.is_free(name) else None, pointer)
+            for name, value in event.attributes().items()
+        }
         extensions = {name: said.pop(name) for name in event.extensions}
         # What a mask leaves nothing of is not there.
         return replace(event, extensions={n: v for n, v in extensions.items() if v is not None}, **said)
 
-    def _attribute(self, name: str, value: str | int | bool, pointer: str) -> Any:
+    def _attribute(self, name: str, value: str | int | bool, view: FieldView | None, pointer: str) -> Any:
         own = self._named(name, pointer)
+        if own not in self.done and view is not None and self._by_path(view, own):
+            return self._masked(view.mask or Null(), value, own, name)
         if isinstance(value, str):
             return self.text(value, own, name)
         return value if isinstance(value, bool) else self._number(value, own, name)

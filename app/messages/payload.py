@@ -28,12 +28,13 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_
 _HEADER_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _OF_THE_BROKER = re.compile(
-    r"(?:nats|ce|x-amz|x-aws|x-amzn|x-opt|x-dead-letter|x-first-death|x-last-death|x-stream|x-douane|proxy|sec)-.*"
+    r"(?:nats|ce|douane|x-amz|x-aws|x-amzn|x-opt|x-dead-letter|x-first-death|x-last-death|x-stream|x-douane|proxy|sec)-.*"
     r"|x-(?:death|delay|delivery-count|delivery-limit|expires|max-length|message-ttl|match|priority|received-from"
-    r"|single-active-consumer|shovelled)|cc|bcc|connection|content-encoding|content-length|content-type|cookie|host"
+    r"|single-active-consumer|shovelled)|dedup-id|message-id|cc|bcc|connection|content-encoding|content-length|content-type|cookie|host"
     r"|authorization|keep-alive|set-cookie|te|trailer|transfer-encoding|upgrade"
 )
-"""Names that a broker, or a hop on the way, acts upon: with one of them a message could route or expire itself."""
+"""Names that a broker, a hop on the way or our own connectors act upon: with one of them a message could route or
+expire itself, or pass for another one with whoever knows messages again by their ids."""
 
 
 class Form(StrEnum):

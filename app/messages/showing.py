@@ -4,6 +4,7 @@ A message that cannot be masked is withheld, not refused: it says why, shows not
 was broken on purpose blocks none of the others.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from app.masking.masks import Hide, Redact
+from app.masking.masks import Hide, Mask, Redact
 from app.messages.cloudevents import CLOUD_EVENT_TYPE, Event, opened
 from app.messages.covers import Covers
 from app.messages.payload import JSON_TYPE, MAX_DEPTH, TEXT_TYPE, Form, Misfit, Payload, is_json, is_media_type
@@ -23,18 +24,21 @@ from app.policy.content import ContentView, FieldView
 MAX_VALUES = 100_000
 BINARY_TYPE = "application/octet-stream"
 _HIDDEN = object()
+_BLANK = " \t\r\n\v\f\0\x85\xa0\u2028\u2029\ufeff\ufffd"
 _GONE = FieldView(mask=Hide())
 
 
 class Withheld(StrEnum):
     NOT_JSON = "not_json"
-    """Fields of the topic are known by path, and this has none."""
+    """Fields of the topic are known by path, and this has none; or it says, or looks as if, it were JSON."""
     NOT_TEXT = "not_text"
     BINARY = "binary"
     NOT_CLOUD_EVENT = "not_cloud_event"
     TOO_DEEP = "too_deep"
     TOO_MANY_VALUES = "too_many_values"
     TOO_LARGE = "too_large"
+    BROKEN = "broken"
+    """Not even its broker's client can read it."""
     MASKING_FAILED = "masking_failed"
 
 
@@ -84,7 +88,7 @@ class Window:
                 payload=replace(
                     payload, value=None if value is _HIDDEN else value, content_type=glass.content_type(payload)
                 ),
-                event=None if event is None else glass.event(event),
+                event=None if event is None else glass.event(event, self.place),
                 headers=glass.headers(headers),
                 key=glass.key(key),
                 labels=frozenset(glass.labels),
@@ -113,9 +117,13 @@ class Window:
             return Payload(
                 form=Form.JSON, value=_json(body), content_type=kind if kind and is_json(kind) else JSON_TYPE
             )
-        if self.view.format is None and (kind is None or is_json(kind)):
-            with suppress(CannotShow):
+        if self.view.format is None and (kind is None or is_json(kind) or kind == "text/json"):
+            try:
                 return Payload(form=Form.JSON, value=_json(body), content_type=kind or JSON_TYPE)
+            except CannotShow:
+                # Of what is almost JSON, detectors would read the escapes and not what they stand for.
+                if kind is not None or _like_json(body):
+                    raise
         elif self.view.format != "text" and not (kind or "").startswith("text/"):
             raise CannotShow(Withheld.BINARY)
         self._require_text()
@@ -226,16 +234,26 @@ class _Glass:
     def _unmasked(self) -> bool:
         return self.window.view.default.mask is None
 
-    def event(self, event: Event) -> Event:
-        """Attributes come through, but for what is seen in them. Extensions are the sender's own: fields like any other
-        that no path names."""
+    def event(self, event: Event, place: Place) -> Event:
+        """Attributes come through, but for what is seen in them. What the sender names freely wears the mask of a path
+        that would name it in the data; extensions that none names are fields like any other."""
         said = {name: self._attribute(name, value) for name, value in event.attributes().items()}
-        mask = self.window.view.default.mask
-        extensions = {
-            name: said.pop(name) if mask is None else self.window.covers.value(mask, said.pop(name))
-            for name in event.extensions
-        }
-        return replace(event, extensions={} if isinstance(mask, Hide) else extensions, **said)
+        default = self.window.view.default.mask
+        for name, value in event.attributes().items():
+            view = place.member(name).view if event.is_free(name) else None
+            if view is not None and view.label is not None:
+                self.labels.add(view.label)
+            if view is not None and view.mask is not None:
+                said[name] = self._masked(view.mask, value)
+            elif default is not None and name in event.extensions:
+                said[name] = self._masked(default, said[name])
+        extensions = {name: said.pop(name) for name in event.extensions}
+        subject = None if said.get("subject") is _HIDDEN else said.get("subject")
+        shown = {name: value for name, value in extensions.items() if value is not _HIDDEN}
+        return replace(event, **{**said, "subject": subject, "extensions": shown})
+
+    def _masked(self, mask: Mask, value: Any) -> Any:
+        return _HIDDEN if isinstance(mask, Hide) else self.window.covers.value(mask, value)
 
     def _attribute(self, name: str, value: str | int | bool) -> Any:
         if isinstance(value, str):
@@ -280,10 +298,17 @@ def _as_it_is(body: bytes, kind: str | None) -> Payload:
 
 
 def _json(body: bytes) -> Any:
+    """A byte order mark before it is none of it: RFC 8259, section 8.1."""
     try:
-        return from_json(body, allow_inf_nan=False)
+        return from_json(body.removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError:
         raise CannotShow(Withheld.NOT_JSON) from None
+
+
+def _like_json(body: bytes) -> bool:
+    """Whether it begins as objects, arrays and strings with escapes do."""
+    beginning = body.decode(errors="replace").lstrip(_BLANK)
+    return beginning[:1] in ("{", "[") or (beginning[:1] == '"' and "\\" in beginning)
 
 
 def _text(body: bytes) -> str:

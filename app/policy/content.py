@@ -114,13 +114,15 @@ class Intake:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicRules:
     """`schema`: JSON Schema, draft 2020-12, as JSON text; None: any payload. `headers`: names that may be sent, in
-    lower case; None: any that is well formed. `cloud_events`: payloads must be CloudEvents."""
+    lower case; None: any that is well formed. `cloud_events`: payloads must be CloudEvents. `named`: the data
+    file writes the name of this very topic."""
 
     intake: Intake = field(default_factory=Intake)
     schema: str | None = None
     headers: tuple[str, ...] | None = None
     max_header_bytes: int = 8_192
     cloud_events: bool = False
+    named: bool = False
 
 
 def spoken(labels: Iterable[str]) -> tuple[str, ...]:

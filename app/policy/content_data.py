@@ -125,6 +125,7 @@ class ContentReader:
                     headers=None if written.headers is None else tuple(written.headers),
                     max_header_bytes=written.max_header_bytes or TopicRules().max_header_bytes,
                     cloud_events=written.cloud_events,
+                    named="*" not in glob,
                 ),
             )
             self._check_paths(written, path)

@@ -11,6 +11,7 @@ from connectors.contract.messages import (
     MessageConnector,
     MessageConnectorFactory,
     Outgoing,
+    Unread,
 )
 from connectors.contract.objects import (
     CHUNK_BYTES,
@@ -95,6 +96,7 @@ __all__ = [
     "Table",
     "TableKey",
     "TableKind",
+    "Unread",
     "WriteLimits",
     "WriteOutcome",
     "WriteRunnable",

@@ -32,10 +32,18 @@ class Confirmed:
     duplicate: bool = False
 
 
+class Unread(StrEnum):
+    TOO_LARGE = "too_large"
+    """Unpacked, it would not fit into memory."""
+    BROKEN = "broken"
+    """It cannot be unpacked, or is none of the broker's form."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
     """`handle`: what `ack` needs, opaque; it is good for `visibility_s` from the receive on. `deliveries`: how often it
-    was handed out, this time included; None: the broker does not count. `published_at`: RFC 3339."""
+    was handed out, this time included; None: the broker does not count. `published_at`: RFC 3339. `unread`: why
+    it comes without its body, headers and key; it can be acked all the same."""
 
     handle: str
     message_id: str
@@ -45,6 +53,7 @@ class Incoming:
     key: str | None = None
     published_at: str | None = None
     deliveries: int | None = None
+    unread: Unread | None = None
 
 
 class Acked(StrEnum):

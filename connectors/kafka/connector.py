@@ -14,6 +14,7 @@ from connectors.contract import (
     Outgoing,
 )
 from connectors.driver_logs import silence
+from connectors.kafka import records
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.desk import Desk
 from connectors.kafka.faults import unavailable
@@ -47,6 +48,7 @@ class KafkaConnector:
 
     async def open(self) -> None:
         silence("aiokafka")
+        records.accept()
         self._cluster.open()
         self._open = True
 

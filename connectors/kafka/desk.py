@@ -32,6 +32,8 @@ _AGAIN_S = 0.1
 _HEARTBEAT_MS = 1_000
 _NEVER_MS = 24 * 3_600_000
 """The driver would leave the group after five minutes without a poll; here `_IDLE_S` decides."""
+_MOST_BYTES = 32 * 1_048_576
+"""Of bodies that are fetched and not acked, in one partition: packed, a broker's megabyte is many."""
 
 
 class Desk(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -140,7 +142,9 @@ class Desk(ConsumerRebalanceListener):  # type: ignore[misc]
             if kept is not None and ours and kept.next_offset is not None:
                 consumer.seek(partition, kept.next_offset)
             else:
-                self._windows[partition] = Window(size=self._reach.max_unacked, committed=committed)
+                self._windows[partition] = Window(
+                    size=self._reach.max_unacked, committed=committed, most_bytes=_MOST_BYTES
+                )
 
     def _take(self, limit: int, visibility_s: float) -> tuple[Incoming, ...]:
         now = asyncio.get_running_loop().time()
@@ -176,12 +180,19 @@ class Desk(ConsumerRebalanceListener):  # type: ignore[misc]
             if not partitions:
                 await asyncio.sleep(_TURN_S)
                 return
-            most = min(limit, *(self._windows[p].room for p in partitions))
-            fetched = await consumer.getmany(*partitions, timeout_ms=int(_TURN_S * 1_000), max_records=most)
-            if assignments == self._assignments:
+            wait_ms = int(_TURN_S * 1_000)
+            for _ in range(limit):
+                # One by one: each may be large, and a window that is full takes no other.
+                fetched = await consumer.getmany(*partitions, timeout_ms=wait_ms, max_records=1)
+                if assignments != self._assignments or not fetched:
+                    return
                 for partition, records in fetched.items():
                     for record in records:
-                        self._windows[partition].add(record.offset, record)
+                        self._windows[partition].add(record.offset, record, len(record.value or b""))
+                partitions = [p for p in partitions if self._windows[p].room > 0]
+                if not partitions:
+                    return
+                wait_ms = 0
         finally:
             if self._fetching is asyncio.current_task():
                 self._fetching = None

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.contract import ConnectorError, Failure, Incoming, Outgoing
+from connectors.kafka.records import NoBody
 
 MAX_REQUEST_BYTES = 1_048_576
 """Brokers take a batch of 1 MiB and 12 bytes as they are shipped."""
@@ -49,6 +50,7 @@ def read(record: Any, handle: str, deliveries: int) -> Incoming:
         handle=handle,
         message_id=id_of(record.topic, record.partition, record.offset),
         body=record.value or b"",
+        unread=record.value.why if isinstance(record.value, NoBody) else None,
         content_type=headers.get(_CONTENT_TYPE),
         headers={name: value for name, value in headers.items() if name not in _OURS},
         key=_text(record.key),

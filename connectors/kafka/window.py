@@ -16,6 +16,7 @@ R = TypeVar("R")
 class _Entry(Generic[R]):
     record: R | None
     """None once it is acked: nobody needs it any more."""
+    bytes: int
     lease_ends_s: float = 0.0
     handles: list[str] = field(default_factory=list)
     deliveries: int = 0
@@ -30,10 +31,13 @@ class HandedOut(Generic[R]):
 
 
 class Window(Generic[R]):
-    """At most `size` entries, acked ones behind a gap among them. `committed` is the position that the group has."""
+    """At most `size` entries, acked ones behind a gap among them, and `most_bytes` of records, give or take one.
+    `committed` is the position that the group has."""
 
-    def __init__(self, *, size: int, committed: int | None) -> None:
+    def __init__(self, *, size: int, committed: int | None, most_bytes: int) -> None:
         self._size = size
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._entries: OrderedDict[int, _Entry[R]] = OrderedDict()
         self._offsets: dict[str, int] = {}
         self.committed = committed
@@ -43,12 +47,13 @@ class Window(Generic[R]):
 
     @property
     def room(self) -> int:
-        return self._size - len(self._entries)
+        return self._size - len(self._entries) if self._bytes < self._most_bytes else 0
 
-    def add(self, offset: int, record: R) -> None:
+    def add(self, offset: int, record: R, size: int) -> None:
         """Records come in the order of their offsets, which may have holes. One that is known already is no news."""
         if self.next_offset is None or offset >= self.next_offset:
-            self._entries[offset] = _Entry(record)
+            self._entries[offset] = _Entry(record, size)
+            self._bytes += size
             self.next_offset = offset + 1
 
     def has_out(self, now_s: float) -> bool:
@@ -79,7 +84,8 @@ class Window(Generic[R]):
         if offset is None:
             return False
         entry = self._entries[offset]
-        entry.acked, entry.record = True, None
+        self._bytes -= entry.bytes
+        entry.acked, entry.record, entry.bytes = True, None, 0
         return True
 
     def release(self, handle: str) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -24,6 +23,7 @@ from connectors.nats.faults import EXPECTED, before_publishing, of_call, of_publ
 from connectors.nats.handles import reply_of
 from connectors.nats.link import Link
 from connectors.nats.management import ApiError, Consumer, Management, NoResponders, no_responders
+from connectors.nats.publishing import answered
 from connectors.nats.receiving import Receiving
 from connectors.nats.subjects import literal
 from connectors.nats.wire import size, to_headers
@@ -32,6 +32,8 @@ _MAX_BODY_BYTES = 1_000_000
 """The server's usual maximum is 1 MiB, headers included."""
 _ASK_S = 5.0
 _RELEASE_S = 2.0
+_LOOK_S = 0.25
+"""Between two looks whether a subject holds its first message."""
 
 
 class NatsConnector:
@@ -80,17 +82,27 @@ class NatsConnector:
         if len(message.body) > _MAX_BODY_BYTES or len(message.body) + size(headers) > link.max_payload:
             raise ConnectorError(Failure.OUT_OF_RESOURCES)
         try:
-            answer = await link.request(message.topic, message.body, timeout_s=_left(deadline), headers=headers)
-            if not no_responders(answer.headers):
-                return _confirmed(answer.data)
+            answer = await link.request(
+                message.topic,
+                message.body,
+                timeout_s=_left(deadline),
+                headers=headers,
+                takes=lambda came: no_responders(came.headers) or answered(came.data, self._stream) is not None,
+            )
         except EXPECTED as e:
             raise of_publish(e) from e
+        match answered(answer.data, self._stream):
+            case Confirmed() as confirmed:
+                return confirmed
+            case ApiError() as refused:
+                raise of_publish(refused) from refused
         # Nobody took it: the stream is gone, or knows the subject no more, or has no leader for the moment.
         try:
             await management.must_have(message.topic, _left(deadline), anew=True)
         except EXPECTED as e:
             raise before_publishing(e) from e
-        raise unavailable()
+        # It is there and takes the subject: somebody else may have said so in its place.
+        raise ConnectorError(Failure.OUTCOME_UNKNOWN)
 
     async def receive(self, topic: str, *, limit: int, visibility_s: float, wait_s: float) -> tuple[Incoming, ...]:
         loop = asyncio.get_running_loop()
@@ -99,9 +111,14 @@ class NatsConnector:
         while True:
             try:
                 link, management = await self._link(self._timeout_s)
-                consumer = await management.consumer(topic, _ASK_S)
+                consumer = await management.receiving(topic, _ASK_S)
             except EXPECTED as e:
                 raise before_publishing(e) from e
+            if consumer is None:
+                if (left_s := deadline - loop.time()) <= 0:
+                    return ()
+                await asyncio.sleep(min(left_s, _LOOK_S))
+                continue
             try:
                 left_s = max(deadline - loop.time(), 0)
                 return await Receiving(link, consumer).run(limit=limit, visibility_s=visibility_s, wait_s=left_s)
@@ -121,6 +138,8 @@ class NatsConnector:
         try:
             link, management = await self._link(timeout_s)
             consumer = await management.consumer(topic, _left(deadline))
+            if consumer is None:
+                return (Acked.GONE,) * len(handles)
             return tuple(await asyncio.gather(*(_ack(link, management, consumer, topic, h, deadline) for h in handles)))
         except EXPECTED as e:
             raise of_call(e) from e
@@ -130,7 +149,7 @@ class NatsConnector:
             link, management = await self._link(_RELEASE_S)
             consumer = await management.consumer(topic, _RELEASE_S)
             for handle in handles:
-                if (reply := reply_of(handle, consumer)) is not None:
+                if consumer is not None and (reply := reply_of(handle, consumer)) is not None:
                     await link.request(reply, b"-NAK", timeout_s=_RELEASE_S)
 
     async def topics(self) -> tuple[str, ...] | None:
@@ -223,14 +242,6 @@ async def _ack(
         return Acked.DONE
     management.forget(topic)
     raise NoResponders
-
-
-def _confirmed(body: bytes) -> Confirmed:
-    """Raises ApiError: the stream refused the message."""
-    answer = json.loads(body)
-    if (error := answer.get("error")) is not None:
-        raise ApiError(int(error.get("err_code") or error.get("code") or 0))
-    return Confirmed(message_id=str(answer["seq"]), duplicate=bool(answer.get("duplicate", False)))
 
 
 def _left(deadline: float) -> float:

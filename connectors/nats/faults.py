@@ -25,12 +25,12 @@ def before_publishing(error: Exception) -> ConnectorError:
 
 
 def of_publish(error: Exception) -> ConnectorError:
-    """Of what was on its way to the stream."""
+    """Of what was on its way to the stream: unknown, unless it was surely not sent or the stream refused it."""
     match error:
-        case Lost() | TimeoutError():
-            return ConnectorError(Failure.OUTCOME_UNKNOWN)
-        case _:
+        case ConnectorError() | NotSent() | TooLarge() | Denied() | ApiError():
             return of_call(error)
+        case _:
+            return ConnectorError(Failure.OUTCOME_UNKNOWN)
 
 
 def of_call(error: Exception) -> ConnectorError:

@@ -4,7 +4,7 @@ another makes one, with credentials read anew, so that nothing is ever buffered 
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,15 @@ class Pull:
     over: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """`takes`: whether an answer is one; what is none is passed over."""
+
+    subject: str
+    takes: Callable[[Msg], bool]
+    answer: "asyncio.Future[Msg | Exception]"
+
+
 class Link:
     """`connect` once, `close` once."""
 
@@ -62,7 +71,7 @@ class Link:
         self._client = _Client()
         self._numbers = itertools.count(1)
         self._inbox = ""
-        self._asked: dict[str, tuple[str, asyncio.Future[Msg | Exception]]] = {}
+        self._asked: dict[str, _Asked] = {}
         self._pulls: set[Pull] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -120,15 +129,24 @@ class Link:
             raise NotSent from e
 
     async def request(
-        self, subject: str, payload: bytes, *, timeout_s: float, headers: dict[str, str] | None = None
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        timeout_s: float,
+        headers: dict[str, str] | None = None,
+        takes: Callable[[Msg], bool] = lambda _: True,
     ) -> Msg:
-        """The one answer. Raises NotSent, TooLarge, Lost, Denied, TimeoutError."""
+        """The first answer that `takes` takes: whoever may subscribe to the subject can answer, too.
+
+        Raises NotSent, TooLarge, Lost, Denied, TimeoutError.
+        """
         loop = asyncio.get_running_loop()
         token = str(next(self._numbers))
         future: asyncio.Future[Msg | Exception] = loop.create_future()
         # Not by cancelling: nats-py swallows a cancellation in some places.
         timer = loop.call_later(timeout_s, _settle, future, TimeoutError())
-        self._asked[token] = subject, future
+        self._asked[token] = _Asked(subject, takes, future)
         try:
             await self.send(subject, payload, f"{self._inbox}.{token}", headers)
             answer = await future
@@ -182,8 +200,8 @@ class Link:
 
     async def _came(self, message: Msg) -> None:
         token = message.subject.rpartition(".")[2]
-        if (asked := self._asked.get(token)) is not None:
-            _settle(asked[1], message)
+        if (asked := self._asked.get(token)) is not None and asked.takes(message):
+            _settle(asked.answer, message)
 
     async def _told(self, error: Exception) -> None:
         """Errors without a request to belong to. The server names the subject that it did not let pass, once."""
@@ -191,13 +209,13 @@ class Link:
         if "permissions violation" not in text.lower():
             return
         everything = "subscription" in text.lower()
-        for subject, future in self._asked.values():
-            if everything or f'"{subject}"' in text:
-                _settle(future, Denied())
+        for asked in self._asked.values():
+            if everything or f'"{asked.subject}"' in text:
+                _settle(asked.answer, Denied())
 
     async def _ended(self) -> None:
-        for _, future in self._asked.values():
-            _settle(future, Lost())
+        for asked in self._asked.values():
+            _settle(asked.answer, Lost())
         for pull in self._pulls:
             pull.messages.put_nowait(None)
         for ending in tuple(self._ending):

@@ -66,8 +66,21 @@ class Management:
         if (anew or not belongs(topic, self._subjects)) and not belongs(topic, await self.subjects(timeout_s)):
             raise ConnectorError(Failure.NOT_FOUND)
 
-    async def consumer(self, topic: str, timeout_s: float) -> Consumer:
-        """The durable consumer of `topic`, made where there is none."""
+    async def receiving(self, topic: str, timeout_s: float) -> Consumer | None:
+        """The durable consumer of `topic`, made where there is none. None: there is nothing to receive yet.
+
+        It stays for good: without what it knows of acks, everything would come again. So none is made for a subject
+        that merely could be one, unless the stream keeps only what has a consumer.
+        """
+        found = await self.consumer(topic, timeout_s)
+        if found is not None or not await self._fills(topic, timeout_s):
+            return found
+        name = durable_name(self._durable, topic)
+        wanted = {"stream_name": self._stream, "config": self._config(topic, name)}
+        return self._found(topic, await self.ask(f"CONSUMER.DURABLE.CREATE.{self._stream}.{name}", wanted, timeout_s))
+
+    async def consumer(self, topic: str, timeout_s: float) -> Consumer | None:
+        """The durable consumer of `topic`, if it was made."""
         if (known := self._consumers.get(topic)) is not None:
             return known
         await self.must_have(topic, timeout_s)
@@ -77,13 +90,19 @@ class Management:
         except ApiError as e:
             if e.code != _CONSUMER_NOT_FOUND:
                 raise
-            wanted = {"stream_name": self._stream, "config": self._config(topic, name)}
-            info = await self.ask(f"CONSUMER.DURABLE.CREATE.{self._stream}.{name}", wanted, timeout_s)
+            return None
+        return self._found(topic, info)
+
+    def _found(self, topic: str, info: Mapping[str, Any]) -> Consumer:
         _check(info["config"], topic)
         epoch = hashlib.sha256(str(info["created"]).encode()).hexdigest()[:12]
-        found = Consumer(stream=self._stream, name=name, epoch=epoch)
+        found = Consumer(stream=self._stream, name=durable_name(self._durable, topic), epoch=epoch)
         self._consumers[topic] = found
         return found
+
+    async def _fills(self, topic: str, timeout_s: float) -> bool:
+        answer = await self.ask(f"STREAM.INFO.{self._stream}", {"subjects_filter": topic}, timeout_s)
+        return answer["config"].get("retention") == "interest" or bool(answer["state"].get("subjects"))
 
     def forget(self, topic: str) -> None:
         self._consumers.pop(topic, None)

@@ -75,6 +75,8 @@ class RabbitConnector:
             raise ConnectorError(Failure.NOT_FOUND)
         desk = self._desks.get(topic)
         if desk is None:
+            for name in [name for name, other in self._desks.items() if other.unused]:
+                del self._desks[name]
             desk = Desk(self._inward, topic, max_unacked=self._max_unacked, timeout_s=self._timeout_s)
             if self._open:
                 self._desks[topic] = desk

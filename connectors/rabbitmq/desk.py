@@ -35,6 +35,12 @@ class Desk:
         self._getting = asyncio.Lock()
         self._settling = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._declared = False
+
+    @property
+    def unused(self) -> bool:
+        """Nobody knows whether there is such a queue, and nobody waits to hear."""
+        return not self._declared and not self._tasks
 
     async def close(self) -> None:
         """Waits for nothing; what is out comes again when the channel is closed."""
@@ -136,6 +142,7 @@ class Desk:
             self._link.discard(channel)
             raise of_call(e) from e
         self._held = Held(channel, queue, self._expire)
+        self._declared = True
         return self._held
 
     def _drop(self, held: Held) -> None:

@@ -24,14 +24,17 @@ def of_call(error: Exception) -> ConnectorError:
             return unavailable()
 
 
-def of_publish(error: Exception) -> ConnectorError:
-    """Of a publish whose frames may be on their way."""
+def of_publish(error: Exception, *, fans_out: bool) -> ConnectorError:
+    """Of a publish whose frames may be on their way. `fans_out`: an exchange may give it to many queues."""
     match error:
         case ConnectorError():
             return error
         case aiormq.exceptions.PublishError():
             # It came back: no queue takes it.
             return ConnectorError(Failure.NOT_FOUND)
+        case aiormq.exceptions.DeliveryError() if fans_out:
+            # A nack says that one queue did not take it; others may have it.
+            return ConnectorError(Failure.OUTCOME_UNKNOWN)
         case aiormq.exceptions.DeliveryError():
             # A nack: the queue is full and rejects, or could not store it.
             return ConnectorError(Failure.OUT_OF_RESOURCES, retryable=True)

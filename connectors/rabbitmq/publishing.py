@@ -45,7 +45,7 @@ class Publisher:
                 await outcome_of(publishing, max(deadline - loop.time(), _LEAST_S))
                 settled = True
             except Exception as e:
-                error = of_publish(e)
+                error = of_publish(e, fans_out=bool(self._exchange))
                 settled = error.failure in (Failure.NOT_FOUND, Failure.OUT_OF_RESOURCES)
                 raise error from e
             finally:

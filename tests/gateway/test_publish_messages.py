@@ -9,6 +9,7 @@ import pytest
 
 from app.messages.cloudevents import CLOUD_EVENT_TYPE
 from connectors.contract import ConnectorError, Failure
+from tests.gateway import message_site
 from tests.gateway.message_site import DATA, EVENT, RULES, MessageSite, policy
 
 AWS = "AKIA" + "QYLPMN5HHHFPZAM2"
@@ -449,3 +450,19 @@ async def test_only_the_one_who_asked_publishes_it_through_the_same_client(site:
     assert (await site.execute("eve", name)).code == "unknown_approval"
     assert (await site.execute("ana-other", name)).code == "approval_not_requester"
     assert site.wire.sent == []
+
+
+async def test_a_topic_is_not_called_by_data(site: MessageSite) -> None:
+    told = await site.publish("ana", "orders.4111-1111-1111-1111", {"n": 1})
+    assert (told.status, told.code) == (403, "content_denied")
+    assert [each["pointer"] for each in told.body["errors"]] == ["/topic"]
+    assert site.wire.sent == []
+
+
+@pytest.mark.parametrize(("glob", "status"), [("logs.*", 403), ("logs.192.0.2.*", 403), ("logs.192.0.2.7", 200)])
+async def test_a_topic_may_be_called_as_the_data_file_calls_it(
+    monkeypatch: pytest.MonkeyPatch, glob: str, status: int
+) -> None:
+    monkeypatch.setattr(message_site, "TOPICS", ("logs.192.0.2.7",))
+    async with MessageSite(data=f"default: allow\ntopics:\n  {glob}: {{}}\n") as site:
+        assert (await site.publish("ana", "logs.192.0.2.7", {"n": 1})).status == status

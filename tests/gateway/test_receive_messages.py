@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.gateway.handles import Handles
-from connectors.contract import ConnectorError, Failure, Outgoing
+from connectors.contract import ConnectorError, Failure, Incoming, Outgoing, Unread
 from tests.gateway.message_site import DATA, RULES, MessageSite, policy
 
 ORDER = {"n": 1, "customer": {"name": "Ana", "email": "ana@example.com"}, "note": "call bo@example.com"}
@@ -115,6 +115,22 @@ async def test_a_mask_without_its_key_hides_what_needs_it_and_nothing_else(site:
     told = await site.receive("ana", "orders")
     assert [each["withheld"] for each in told.body["messages"]] == [None, "masking_failed"]
     assert len(site.faults) == 1
+
+
+@pytest.mark.parametrize("why", list(Unread))
+async def test_what_its_broker_could_not_unpack_is_withheld_and_can_be_acked(
+    site: MessageSite, monkeypatch: pytest.MonkeyPatch, why: Unread
+) -> None:
+    await put(site, "orders", ORDER)
+    received = site.wire.receive
+
+    async def unread(topic: str, **given: Any) -> tuple[Incoming, ...]:
+        return tuple(replace(each, body=b"", unread=why) for each in await received(topic, **given))
+
+    monkeypatch.setattr(site.wire, "receive", unread)
+    (message,) = (await site.receive("ana", "orders")).body["messages"]
+    assert (message["withheld"], message["payload"], message["text"]) == (why.value, None, None)
+    assert (await site.ack("ana", "orders", message["handle"])).body["results"][0]["result"] == "done"
 
 
 async def test_a_message_that_is_too_large_is_withheld(site: MessageSite) -> None:

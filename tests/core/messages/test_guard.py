@@ -41,6 +41,7 @@ def screened(
     *,
     paths: Mapping[str, FieldView] | None = None,
     done: tuple[str, ...] = (),
+    chosen_topic: str = "",
     **given: Any,
 ) -> Screened:
     view = replace(VIEW, paths=paths or {})
@@ -53,6 +54,7 @@ def screened(
         covers,
         EYES,
         done=done,
+        chosen_topic=chosen_topic,
     )
 
 
@@ -232,3 +234,27 @@ def test_depth_and_number_of_values_are_bounded() -> None:
 def test_many_denials_are_all_counted_and_few_are_told() -> None:
     seen = screened([{"m": "ana@example.com"}] * 100)
     assert len(seen.denials) == 20
+
+
+@pytest.mark.parametrize("what", [None, OnFound.MASK, OnFound.APPROVE])
+def test_a_topic_that_its_sender_chose_must_not_be_called_by_data(what: OnFound | None) -> None:
+    found = {} if what is None else {"pci.*": what}
+    seen = screened({"n": 1}, found, chosen_topic=f"orders.{CARD}")
+    assert [each.pointer for each in seen.denials] == ["/topic"]
+    assert str(CARD) not in seen.denials[0].detail
+    assert seen.labels == ("pci.card_number",)
+    assert screened({}, {"pci.*": OnFound.ALLOW}, chosen_topic=str(CARD)).denials == ()
+
+
+def test_a_label_by_path_counts_for_attributes_of_an_event_that_its_sender_names() -> None:
+    event = Event(type="t", source="s", subject="Ada Lovelace", extensions={"name": "Ada Lovelace", "n": 7})
+    paths = {f"$.{name}": FieldView(label="pii.name", mask=Null()) for name in ("name", "subject", "type")}
+    seen = screened({}, {"pii.name": OnFound.MASK}, paths=paths, event=event)
+    assert seen.draft.event is not None
+    assert seen.draft.event.attributes() == {"type": "t", "source": "s", "n": 7}
+    assert (seen.masked_labels, seen.masked_places) == (("pii.name",), ("/cloud_event/name", "/cloud_event/subject"))
+    denied = screened({}, {"pii.name": OnFound.DENY}, paths=paths, event=event, whole="payload")
+    assert {each.pointer for each in denied.denials} == {"/payload/name", "/payload/subject"}
+    again = screened({}, {"pii.name": OnFound.MASK}, paths=paths, event=seen.draft.event, done=seen.masked_places)
+    assert again.draft == seen.draft
+    assert screened({}, {"pii.name": OnFound.APPROVE}, paths=paths, event=event).asked_labels == ("pii.name",)

@@ -93,6 +93,7 @@ def test_headers_come_sorted() -> None:
     [
         "Upper", "under_score", "", "-a", "a-", "a b", "é", "a\n", "x" * 65, "content-length", "nats-msg-id", "x-death",
         "ce-type", "x-delay", "x-amz-trace", "traceparent\0", "transfer-encoding", "cc", "x-first-death-queue",
+        "dedup-id", "message-id", "douane-key", "douane-headers",
     ],
 )  # fmt: skip
 def test_header_names_that_mean_something_to_others_are_refused(name: str) -> None:

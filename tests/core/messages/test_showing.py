@@ -173,10 +173,38 @@ def test_text_is_withheld_where_unknown_fields_are_masked() -> None:
     assert shown(window(default=NOTHING_KNOWN), b"hello", "text/plain").withheld is Withheld.NOT_JSON
 
 
-def test_broken_json_without_labels_is_text() -> None:
-    found = shown(window(), b"{ana@example.com", "application/json")
+PHONE = rb'{"phone": "\u002B442079460018"}'
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/vnd.x+json", "text/json", None])
+@pytest.mark.parametrize(
+    "body",
+    [
+        PHONE + b"\n" + PHONE,
+        PHONE[:-1] + b",}",
+        PHONE[:-1] + b', "n": NaN}',
+        PHONE[:-1] + rb', "note": "caf\ud83d"}',
+        b"\xef\xbb\xbf\xef\xbb\xbf \n[" + PHONE,
+        b"\xc2\xa0" + PHONE,
+        rb'"\u002B442079460018" and more',
+    ],
+)
+def test_what_is_almost_json_is_withheld_because_its_escapes_hide_from_detectors(
+    body: bytes, content_type: str | None
+) -> None:
+    assert shown(window(), body, content_type) == Shown(withheld=Withheld.NOT_JSON)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", None])
+def test_a_byte_order_mark_before_json_is_none_of_it(content_type: str | None) -> None:
+    assert value(window(), b"\xef\xbb\xbf" + PHONE, content_type) == {"phone": "[pii.phone]"}
+    assert value(window({"$.phone": masked(Null())}), b"\xef\xbb\xbf" + PHONE, content_type) == {"phone": None}
+
+
+def test_text_that_says_nothing_of_itself_and_does_not_look_like_json_is_text() -> None:
+    found = shown(window(), b'"ana@example.com" wrote', None)
     assert found.payload is not None
-    assert (found.payload.form, found.payload.value) == (Form.TEXT, "{***@example.com")
+    assert (found.payload.form, found.payload.value) == (Form.TEXT, '"***@example.com" wrote')
 
 
 def test_what_calls_itself_text_is_masked_by_path_all_the_same() -> None:
@@ -223,6 +251,23 @@ def test_paths_of_an_event_are_those_of_its_data() -> None:
     assert found.payload.value == {"mail": None, "n": None}
     assert found.event is not None
     assert found.event.attributes() == {"type": "order", "source": "/***@example.com", "id": "1", "mail": None}
+
+
+def test_what_a_path_masks_an_event_does_not_show_as_an_attribute() -> None:
+    bare = {"specversion": "1.0", "id": "1", "type": "t", "source": "s", "data": {}}
+    sent = bare | {"name": "Ada Lovelace", "subject": "Ada Lovelace", "gone": "Ada Lovelace", "n": 7}
+    paths = {"$.name": masked(Null(), "pii.name"), "$..subject": masked(Null()), "$.gone": masked(Hide()), "$.n": RAW}
+    found = shown(window(paths), sent, "application/cloudevents+json")
+    assert found.event is not None
+    assert found.event.attributes() == {"type": "t", "source": "s", "id": "1", "name": None, "n": 7}
+    assert "pii.name" in found.labels
+    # A path lets through what it names in the data, and no attribute that would be masked without it.
+    found = shown(window(paths, default=NOTHING_KNOWN), sent, "application/cloudevents+json")
+    assert found.event is not None
+    assert found.event.attributes() == {"type": "t", "source": "s", "id": "1", "name": None, "n": None}
+    whole = shown(window({"$.*": masked(Hide())}), sent, "application/cloudevents+json")
+    assert whole.event is not None
+    assert whole.event.attributes() == {"type": "t", "source": "s", "id": "1"}
 
 
 def test_on_a_topic_of_events_everything_is_one() -> None:

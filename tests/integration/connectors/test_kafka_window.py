@@ -9,9 +9,9 @@ from connectors.kafka.window import HandedOut, Window
 
 
 def window_of(*offsets: int, size: int = 100, committed: int | None = None) -> Window[str]:
-    window: Window[str] = Window(size=size, committed=committed)
+    window: Window[str] = Window(size=size, committed=committed, most_bytes=1_000)
     for offset in offsets:
-        window.add(offset, f"m{offset}")
+        window.add(offset, f"m{offset}", 1)
     return window
 
 
@@ -89,7 +89,7 @@ def test_what_is_released_comes_at_once_and_what_is_acked_does_not() -> None:
 def test_what_is_fetched_twice_is_one_message() -> None:
     window = window_of(1, 2, committed=1)
     for offset in (0, 1, 2):
-        window.add(offset, "again")
+        window.add(offset, "again", 1)
     assert [one.record for one in handed_out(window)] == ["m1", "m2"]
 
 
@@ -112,7 +112,7 @@ Step = st.one_of(
 
 @given(st.lists(Step, max_size=60))
 def test_no_message_is_committed_unacked_nor_handed_out_after_its_ack(steps: list[tuple[str, int]]) -> None:
-    window: Window[str] = Window(size=1_000, committed=None)
+    window: Window[str] = Window(size=1_000, committed=None, most_bytes=1_000)
     now, offset, names = 0.0, 0, itertools.count(1)
     out: list[HandedOut[str]] = []
     acked: set[str] = set()
@@ -121,7 +121,7 @@ def test_no_message_is_committed_unacked_nor_handed_out_after_its_ack(steps: lis
         if what == "add":
             offset += amount
             records[f"m{offset}"] = offset
-            window.add(offset, f"m{offset}")
+            window.add(offset, f"m{offset}", 1)
         elif what == "take":
             came = window.take(amount, now_s=now, visibility_s=5.0, name=lambda: f"h{next(names)}")
             assert not acked & {one.record for one in came}
@@ -137,3 +137,17 @@ def test_no_message_is_committed_unacked_nor_handed_out_after_its_ack(steps: lis
             window.commit()
         if window.committed is not None:
             assert {name for name, at in records.items() if at < window.committed} <= acked
+
+
+def test_large_records_fill_a_window_until_they_are_acked() -> None:
+    window: Window[str] = Window(size=100, committed=None, most_bytes=10)
+    window.add(1, "small", 9)
+    assert window.room == 99
+    window.add(2, "large", 500)
+    assert window.room == 0
+    small, large = handed_out(window)
+    assert window.ack(small.handle)
+    assert window.room == 0
+    assert window.ack(large.handle)
+    assert window.ack(large.handle)
+    assert window.room == 98

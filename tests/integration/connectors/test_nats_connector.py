@@ -10,7 +10,7 @@ from typing import Any
 
 import nats
 import pytest
-from nats.js.api import ConsumerConfig, DiscardPolicy, StreamConfig
+from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
 
 from connectors.conformance.message_harness import LONG_S, failed, nothing_comes, outgoing, published, taken
 from connectors.contract import Acked, ConnectorConfig, Failure, MessageConnector, Severity
@@ -168,6 +168,89 @@ async def test_a_subject_that_somebody_listens_to_is_no_topic(server: NatsServer
         assert (await failed(connected.publish(outgoing("plain"), timeout_s=5))).failure is Failure.NOT_FOUND
         await client.flush()
         assert heard.pending_msgs == 0
+
+
+_GARBAGE = (
+    b"+OK",
+    b"",
+    b"[" * 10_000,
+    b"7",
+    b"{}",
+    b'{"error": 1}',
+    b'{"stream": "OTHER", "seq": 77}',
+    b'{"stream": "U"}',
+)
+_FORGED = (b'{"stream": "U", "seq": true}', b'{"stream": "U", "seq": 0}', b'{"stream": "U", "seq": "1"}')
+
+
+@contextlib.asynccontextmanager
+async def answered_by_somebody(server: NatsServer, *answers: bytes, **headers: str) -> AsyncIterator[MessageConnector]:
+    """A stream that confirms nothing, and a client that answers what is published to it."""
+    async with (
+        stream(server.url, "U", subjects=["u"], no_ack=True) as js,
+        opened(server.url, "U") as connected,
+        await nats.connect(server.url) as client,
+    ):
+
+        async def answer(came: Any) -> None:
+            for each in answers:
+                await client.publish(came.reply, each, headers=headers or None)
+
+        await client.subscribe("u", cb=answer)
+        await client.flush()
+        yield connected
+        assert (await js.stream_info("U")).state.messages == 1
+
+
+async def test_what_somebody_else_answers_is_no_confirm_and_no_refusal(server: NatsServer) -> None:
+    async with answered_by_somebody(server, *_GARBAGE, *_FORGED) as connected:
+        error = await failed(connected.publish(outgoing("u"), timeout_s=1))
+        assert error.failure is Failure.OUTCOME_UNKNOWN
+
+
+async def test_the_confirm_counts_that_comes_after_what_is_none(server: NatsServer) -> None:
+    real = b'{"stream": "U", "seq": 9, "duplicate": true}'
+    async with answered_by_somebody(server, *_GARBAGE, real) as connected:
+        confirmed = await connected.publish(outgoing("u"), timeout_s=5)
+        assert (confirmed.message_id, confirmed.duplicate) == ("9", True)
+
+
+async def test_that_nobody_listens_is_not_believed_where_the_stream_does(server: NatsServer) -> None:
+    async with answered_by_somebody(server, b"", Status="503") as connected:
+        error = await failed(connected.publish(outgoing("u"), timeout_s=5))
+        assert error.failure is Failure.OUTCOME_UNKNOWN
+
+
+async def consumers_of(js: Any, stream: str) -> int:
+    return int((await js.stream_info(stream)).state.consumer_count)
+
+
+async def test_subjects_without_messages_leave_no_consumers_behind(server: NatsServer) -> None:
+    async with stream(server.url, "V", subjects=["v.>"]) as js, opened(server.url, "V") as connected:
+        for number in range(20):
+            assert await nothing_comes(connected, f"v.{number}", wait_s=0)
+            assert await connected.ack(f"v.{number}", ["x"], timeout_s=5) == (Acked.GONE,)
+            await connected.release(f"v.{number}", ["x"])
+        assert await consumers_of(js, "V") == 0
+        waiting = asyncio.create_task(connected.receive("v.1", limit=1, visibility_s=LONG_S, wait_s=20))
+        await asyncio.sleep(0.3)
+        await published(connected, outgoing("v.1", "1"))
+        (came,) = await waiting
+        assert await connected.ack("v.1", [came.handle], timeout_s=5) == (Acked.DONE,)
+        assert await consumers_of(js, "V") == 1
+
+
+async def test_a_stream_that_keeps_only_what_has_a_consumer_has_one_before_its_first_message(
+    server: NatsServer,
+) -> None:
+    async with (
+        stream(server.url, "W", subjects=["w.>"], retention=RetentionPolicy.INTEREST) as js,
+        opened(server.url, "W") as connected,
+    ):
+        assert await nothing_comes(connected, "w.1", wait_s=0)
+        assert await consumers_of(js, "W") == 1
+        await published(connected, outgoing("w.1", "1"))
+        assert [each.body for each in await taken(connected, "w.1", 1)] == [b"1"]
 
 
 async def test_headers_that_mean_something_to_the_server_do_nothing(server: NatsServer) -> None:

@@ -14,6 +14,7 @@ from connectors.conformance.message_harness import failed, outgoing, published, 
 from connectors.contract import Acked, ConnectorConfig, Failure, Severity
 from connectors.rabbitmq import RabbitConnector, connector
 from tests.broker_servers import RabbitServer, rabbit_server
+from tests.servers import free_port
 
 _numbers = itertools.count(1)
 LONG_S = 60.0
@@ -166,6 +167,19 @@ async def test_a_full_queue_refuses_and_what_it_refused_is_not_in_it(server: Rab
         assert await depth(server, queue) == 2
 
 
+async def test_what_one_queue_of_an_exchange_refused_another_may_hold(server: RabbitServer) -> None:
+    full, other = await declared(server, "full.2", x_max_length=1, x_overflow="reject-publish"), await declared(server)
+    async with administered(server) as channel:
+        exchange = await channel.declare_exchange("both", aio_pika.ExchangeType.TOPIC, durable=True)
+        for queue in (full, other):
+            await (await channel.get_queue(queue)).bind(exchange, "orders.#")
+    async with connected(server, exchange="both") as rabbit:
+        await published(rabbit, outgoing("orders.created", "1"))
+        error = await failed(rabbit.publish(outgoing("orders.created", "2"), timeout_s=5.0))
+        assert (error.failure, error.retryable) == (Failure.OUTCOME_UNKNOWN, False)
+        assert (await depth(server, full), await depth(server, other)) == (1, 2)
+
+
 async def test_a_broker_that_holds_publishers_back_is_out_of_resources(server: RabbitServer) -> None:
     queue = await declared(server)
     async with connected(server) as rabbit:
@@ -254,6 +268,25 @@ async def test_a_broker_that_hangs_is_a_timeout_and_loses_nothing(server: Rabbit
             server.resume()
         # The ack may or may not have been heard; the other message is there in any case.
         assert b"2" in {m.body for m in await taken(rabbit, queue, 2, within_s=8.0)}
+
+
+async def test_nothing_is_kept_of_queues_that_were_never_met(server: RabbitServer) -> None:
+    queue = await declared(server)
+    nowhere = f"amqp://x:y@127.0.0.1:{free_port()}/"
+    reached = nowhere
+    made = connector(ConnectorConfig(name="rabbit", secrets={"url": lambda: reached}, timeout_s=2.0))
+    await made.open()
+    try:
+        for number in range(20):
+            await failed(made.receive(f"nobody.{number}", limit=1, visibility_s=1, wait_s=0))
+        assert len(made._desks) == 1
+        reached = server.url()
+        await published(made, outgoing(queue, "1"))
+        (came,) = await taken(made, queue, 1)
+        await failed(made.receive("nobody.20", limit=1, visibility_s=1, wait_s=0))
+        assert await made.ack(queue, [came.handle], timeout_s=5.0) == (Acked.DONE,)
+    finally:
+        await made.close()
 
 
 async def test_a_queue_that_is_deleted_is_not_found_and_harms_no_other(server: RabbitServer) -> None:
