@@ -169,10 +169,29 @@ def test_a_card_in_disguise_is_a_card(text: str, value: str) -> None:
         "ada (arroba) example.com",
         "иван@пример.испытание",
         "josé@exämple.com",
+        "иван.petrov@example.com",
+        "ivan.петров@example.com",
+        "jоhn.smith@example.com",
+        "張.wei@example.com",
     ],
 )
 def test_an_address_in_disguise_is_an_address(written: str) -> None:
     assert entities(f"mail {written} please") == [("email", written)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "请联系ada@example.com",
+        "メールはada@example.comまで",
+        "ติดต่อada@example.com",
+        "메일은ada@example.com",
+        r"\u8bf7\u8054\u7cfbada@example.com",
+        "请联\u200b系\u200bada@example.com",
+    ],
+)
+def test_a_script_without_spaces_ends_where_an_address_begins(text: str) -> None:
+    assert entities(text) == [("email", "ada@example.com")]
 
 
 @pytest.mark.parametrize(
