@@ -276,6 +276,43 @@ def test_a_secret_wins_over_what_lies_within_it() -> None:
     assert entities("password=020-7946-0018") == [("password", "020-7946-0018")]
 
 
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("mysql://root:pa@ss@host/db", "pa@ss"),
+        ("postgresql+psycopg://ada:s3cr/et@db/x", "s3cr/et"),
+        ("redis://:p?w#1@host:6379/0", "p?w#1"),
+        ("postgres://ada@server:pw1@server.example/db", "pw1"),
+        ("postgres://ada:pw1@/db?host=/run", "pw1"),
+        ("postgres://ada:12345@db/x", "12345"),
+        ("proxy://http://ada:pw1@db/x", "pw1"),
+    ],
+)
+def test_the_password_of_a_url_reaches_to_the_last_at(url: str, password: str) -> None:
+    assert entities(f"see '{url}', a@b") == [("url_password", password)]
+
+
+def test_each_url_of_a_row_has_its_own_password() -> None:
+    row = "a://u:pw1@h/x,b://u:pw2@h/y;c://h/z"
+    assert entities(row) == [("url_password", "pw1"), ("url_password", "pw2")]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/path?mail=a:b@c",
+        "http://localhost:3000/@scope/pkg@1.0",
+        "https://host:8080?x=@y",
+        "file://C:/pictures/logo@2x.png",
+        "git+ssh://git@github.com:org/repo.git@v1.0",
+        "http://[::1]:8080/x@y",
+        "https://ada:$PASSWORD@host/",
+    ],
+)
+def test_a_url_without_a_password_has_none(url: str) -> None:
+    assert entities(f"see {url} there") == []
+
+
 def test_a_key_without_its_end_is_found_as_far_as_it_goes() -> None:
     body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ\n" * 3
     assert entities(f"-----BEGIN PRIVATE KEY-----\n{body}") == [("private_key", f"-----BEGIN PRIVATE KEY-----\n{body}")]
