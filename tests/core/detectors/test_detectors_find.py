@@ -313,6 +313,16 @@ def test_a_url_without_a_password_has_none(url: str) -> None:
     assert entities(f"see {url} there") == []
 
 
+def test_a_secret_within_the_value_of_another_name_is_found() -> None:
+    hexadecimal = "b11bf0da150f7d8813a2ff949a88e9d3"
+    assert ("password", "hunter2") in entities("key=auth=key=key=password=hunter2")
+    assert ("high_entropy", hexadecimal) in entities(f"{'key=' * 200}secret={hexadecimal}")
+    assert ("high_entropy", hexadecimal) in entities(f"key=key=x&secret={hexadecimal}&key=1")
+    assert ("high_entropy", "0" * 8 + "-0000-4000-8000-" + "0" * 12) in entities(
+        "key=key=secret=00000000-0000-4000-8000-000000000000"
+    )
+
+
 def test_a_key_without_its_end_is_found_as_far_as_it_goes() -> None:
     body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ\n" * 3
     assert entities(f"-----BEGIN PRIVATE KEY-----\n{body}") == [("private_key", f"-----BEGIN PRIVATE KEY-----\n{body}")]
