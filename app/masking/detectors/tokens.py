@@ -7,6 +7,7 @@ from app.masking.detectors.placeholders import is_placeholder
 from app.masking.detectors.secret_forms import FORMS_BY_FIRST, LONGEST_TOKEN, PREFIXES, SHORTEST_TOKEN, is_jwt
 
 _WORD = pattern(rb"[A-Za-z0-9]+")
+_JWT_PART = pattern(rb"[A-Za-z0-9_\-]+")
 
 LONGEST_KEY = 16_384
 """Bytes of the largest private key that is found whole: RSA with 16,384 bits has 13 KB."""
@@ -30,11 +31,16 @@ def tokens(page: Page) -> Iterator[Candidate]:
     data = page.data
     if len(data) < SHORTEST_TOKEN:
         return
-    end_of_last = 0
+    end_of_last = part_end = 0
     for match in PREFIXES.finditer(data):
         start = match.start() + (not data[match.start() : match.start() + 1].isalnum())
         if start < end_of_last:
             continue
+        if data.startswith(b"eyJ", start):
+            if start >= part_end:
+                part_end = _JWT_PART.match(data, start).end()
+            if data[part_end : part_end + 1] != b".":
+                continue
         limit = min(len(data), start + LONGEST_TOKEN)
         for form in FORMS_BY_FIRST[data[start]]:
             found = form.form.match(data, start, limit)

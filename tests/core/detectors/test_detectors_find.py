@@ -332,6 +332,13 @@ def test_a_token_that_only_looks_like_a_jwt_is_none() -> None:
     assert entities("eyJhbGciOiJub25zZW5z.eyJzdWIiOiIxIn0.c2lnbmF0dXJl") == []
 
 
+def test_tokens_behind_a_beginning_of_a_jwt_are_found() -> None:
+    jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+    assert entities(f"eyJa-eyJb-eyJ {jwt}") == [("jwt", jwt)]
+    assert entities(f"eyJa-eyJb-{jwt}") == [("jwt", jwt)]
+    assert entities("eyJa-AKIAQYLPMN5HHHFPZAM2") == [("aws_key", "AKIAQYLPMN5HHHFPZAM2")]
+
+
 def test_settings_narrow_and_rename_what_is_found() -> None:
     text = "ada@example.com 203.0.113.77"
     assert entities(text, Detectors(disabled=frozenset({"email"}))) == [("ip", "203.0.113.77")]
