@@ -158,6 +158,50 @@ def test_a_card_in_disguise_is_a_card(text: str, value: str) -> None:
     assert entities(text) == [("card", value)]
 
 
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"paid with {CARD} in 2026",
+        f"{CARD} 1226 123",
+        f"2026 {CARD} 1226",
+        f"17;2026;{CARD};1226;1227",
+        f"1234-5678-9012 {CARD} 1.2",
+        f"card 1000 2000 {CARD} 3000 4000",
+        f"{CARD} 12 13 14 15",
+    ],
+)
+def test_a_card_beside_other_numbers_is_a_card(text: str) -> None:
+    assert ("card", CARD) in entities(text)
+
+
+def test_cards_in_a_row_are_cards() -> None:
+    assert entities(f"{CARD} 5500 0000 0000 0004 {CARD}") == [
+        ("card", CARD),
+        ("card", "5500 0000 0000 0004"),
+        ("card", CARD),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"1000 2000 {CARD}",
+        f"{CARD} 3000 4000",
+        f"1000  2000  {CARD.replace(' ', '  ')}",
+        f"9999 {CARD} 3000 4000 5000 6000",
+        "41111111 11111111 22222222 33333334",
+        "41.111111 11.111111",
+        "4111.1111 1111.1111",
+        "LINESTRING(41.111111 11.111111, 37.828224 63100.05)",
+    ],
+)
+def test_a_row_of_numbers_and_coordinates_hold_no_card(text: str) -> None:
+    assert entities(text) == []
+
+
 @pytest.mark.parametrize(
     "written",
     [
