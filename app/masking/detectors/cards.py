@@ -63,10 +63,10 @@ def card_score(
         score = 0.3  # no range we know: only for a word near by
     else:
         return 0.0
-    if not luhn(digits) or len(set(digits)) < 2:
-        return 0.0
     if len(groups) > 1 and not set_like_one:
         score -= 0.25 if len(groups) <= 4 else 0.4
+    if score < 0 or not luhn(digits) or len(set(digits)) < 2:
+        return 0.0
     if _WORDS.near(page, start, end):
         return min(1.0, score + 0.3)
     return max(0.0, score - 0.45) if in_row else score

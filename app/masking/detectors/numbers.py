@@ -79,6 +79,7 @@ class _Reader:
         """Groups with signs between them: every window of neighbours that is not longer than the longest number."""
         data = self._data
         widths = _shape(groups)
+        free = [_free_behind(data, end) for _, end in groups]
         loose = [True, *(_loose(data, a[1], b[0]) for a, b in pairwise(groups)), True]
         for first, (start, _) in enumerate(groups):
             begins_here = loose[first] and _free_before(data, start)
@@ -88,18 +89,24 @@ class _Reader:
                 total += groups[last][1] - groups[last][0]
                 if total > MAX_DIGITS:
                     break
-                ends_here = loose[last + 1] and _free_behind(data, groups[last][1])
+                ends_here = loose[last + 1] and free[last]
                 if begins_here and ends_here:
                     if total >= MIN_PHONE:
                         lasts.append((last, total))
                 elif total > 14 and self._apart(groups, first, last):
                     self._card(groups, first, last)
+            if not lasts:
+                continue
             begins = not first or groups[first - 1][1] == self._phone_until
+            # In the middle of other numbers, a number needs a word that says what it is, or a country code.
+            phone = begins or self._support(start) > Support.NONE or prefix_of(data, start) is not None
             # The longest first: a telephone number is not looked for in a shorter window of one that is valid.
             for last, total in reversed(lasts):
                 if total >= MIN_CARD:
                     self._card(groups, first, last)
-                self._window(start, groups[last][1], widths[first : last + 1], begins, last + 1 == len(groups))
+                shape = widths[first : last + 1]
+                if phone or shape in BY_SHAPE:
+                    self._window(start, groups[last][1], shape, begins, last + 1 == len(groups))
 
     def _window(self, start: int, end: int, shape: tuple[int, ...], at_first: bool, at_last: bool) -> None:
         digits = self._digits(start, end)
@@ -180,7 +187,6 @@ class _Reader:
             begin, exit_code = prefix
             score = international(digits[exit_code:], support, plus=not exit_code)
         if not score and (support or at_first) and not (len(shape) == 2 and data[start + shape[0]] == _POINT):
-            # In the middle of other numbers, a number needs a word that says what it is.
             bracketed = data[max(0, start - 1) : start] == b"(" and b")" in data[start:end]
             begin = start - bracketed
             score = national(digits, shape, support, self._regions, bracketed=bracketed)

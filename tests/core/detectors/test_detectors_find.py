@@ -376,6 +376,25 @@ def test_a_token_that_only_looks_like_a_jwt_is_none() -> None:
     assert entities("eyJhbGciOiJub25zZW5z.eyJzdWIiOiIxIn0.c2lnbmF0dXJl") == []
 
 
+@pytest.mark.parametrize(
+    ("token", "entity"),
+    [
+        ("gsk_" + "a1B2" * 13, "service_token"),
+        ("xai-" + "a1B2" * 20, "service_token"),
+        ("pplx-" + "a1B2" * 12, "service_token"),
+        ("r8_" + "a1B2" * 9 + "c", "service_token"),
+        ("ntn_" + "a1B2" * 11 + "cd", "service_token"),
+        ("sbp_" + "a1b2" * 10, "service_token"),
+        ("rzp_live_" + "a1B2c3D4e5F6g7", "service_token"),
+        ("sntrys_" + "eyJpYXQi" * 8 + "_a1B2", "service_token"),
+        ("1//0g" + "a1-B2_" * 10, "google_key"),
+    ],
+)
+def test_tokens_are_known_by_their_prefix(token: str, entity: str) -> None:
+    assert entities(f"see {token}.") == [(entity, token)]
+    assert entities(token[: len(token) // 2]) == []
+
+
 def test_tokens_behind_a_beginning_of_a_jwt_are_found() -> None:
     jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
     assert entities(f"eyJa-eyJb-eyJ {jwt}") == [("jwt", jwt)]
