@@ -45,8 +45,13 @@ def _known_range(digits: str) -> bool:
     return len(digits) == 16 and (digits[:4] == "9792" or digits[:2] in ("81", "82", "36", "38", "39"))
 
 
-def card_score(page: Page, start: int, end: int, digits: str, groups: tuple[int, ...]) -> float:
-    """How sure that these digits are a card, 0 for no card. `groups`: how many of them stood together each time."""
+def card_score(
+    page: Page, start: int, end: int, digits: str, groups: tuple[int, ...], *, in_row: bool = False
+) -> float:
+    """How sure that these digits are a card, 0 for no card. `groups`: how many of them stood together each time.
+
+    `in_row`: they stand in a row of numbers as wide, of which every tenth window passes the check.
+    """
     if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
         return 0.0
     set_like_one = groups in _SETTINGS
@@ -58,8 +63,15 @@ def card_score(page: Page, start: int, end: int, digits: str, groups: tuple[int,
         score = 0.3  # no range we know: only for a word near by
     else:
         return 0.0
-    if not luhn(digits) or len(set(digits)) < 2:
-        return 0.0
     if len(groups) > 1 and not set_like_one:
         score -= 0.25 if len(groups) <= 4 else 0.4
-    return min(1.0, score + 0.3) if _WORDS.near(page, start, end) else score
+    if score < 0 or not luhn(digits) or len(set(digits)) < 2:
+        return 0.0
+    if _WORDS.near(page, start, end):
+        return min(1.0, score + 0.3)
+    return max(0.0, score - 0.45) if in_row else score
+
+
+def is_common_card(digits: str) -> bool:
+    """Whether an issuer's range and the check speak for it, whatever stands around."""
+    return _common_range(digits) and luhn(digits)

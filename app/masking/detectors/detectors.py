@@ -11,6 +11,7 @@ from app.masking.detectors.named_secrets import PASSWORD_NAMES, named_secrets
 from app.masking.detectors.numbers import numbers
 from app.masking.detectors.page import Candidate, Page, Recogniser, pattern
 from app.masking.detectors.phones import DEFAULT_REGIONS, check_regions
+from app.masking.detectors.readings import either_reading
 from app.masking.detectors.tokens import embedded_passwords, private_keys, tokens
 from app.masking.detectors.written_ids import written_ids
 
@@ -56,10 +57,19 @@ class Detectors:
         `field_name`: the column, path or header that the text stood in; it counts as a word near by.
         """
         page = Page.of(text, field_name)
-        folded = page.folded
         if not field_name and not self.extra and _says_nothing(page):
             return []
-        kept = [
+        kept = self._on(page)
+        if page.folded.escaped:
+            as_written = without_overlaps(self._on(Page.of(text, field_name, escapes=False)))
+            kept = either_reading(text, without_overlaps(kept), as_written)
+        for recognise in self.extra:
+            kept += [found for found in recognise(text) if self._wanted(found)]
+        return without_overlaps(kept)
+
+    def _on(self, page: Page) -> list[Found]:
+        folded = page.folded
+        return [
             Found(
                 found.entity,
                 self.labels.get(found.entity) or BY_NAME[found.entity].label,
@@ -70,9 +80,6 @@ class Detectors:
             for found in self._candidates(page)
             if found.score >= self.min_score and found.entity not in self.disabled
         ]
-        for recognise in self.extra:
-            kept += [found for found in recognise(text) if self._wanted(found)]
-        return without_overlaps(kept)
 
     def _candidates(self, page: Page) -> Iterable[Candidate]:
         for recognise in RECOGNISERS:
@@ -85,7 +92,12 @@ class Detectors:
 
 def _says_nothing(page: Page) -> bool:
     """Whether a short text can be left at that: most values of most columns."""
-    return len(page.text) <= _SHORT and page.text.isascii() and not _WORTH_READING.search(page.data)
+    return (
+        len(page.text) <= _SHORT
+        and page.text.isascii()
+        and not page.folded.escaped
+        and not _WORTH_READING.search(page.data)
+    )
 
 
 def without_overlaps(found: list[Found]) -> list[Found]:

@@ -2,14 +2,16 @@
 
 Digits of every script, full-width letters and signs, exotic spaces and dashes become their ASCII forms, Latin letters
 lose their accents, and characters that nobody sees (control characters, zero width, soft hyphen, variation selectors)
-are taken out: a number written with them is the number, and so is one in UTF-16 that was read as UTF-8. What has no
-ASCII form becomes LETTER or OTHER.
+are taken out: a number written with them is the number, and so is one in UTF-16 that was read as UTF-8. Escapes become
+what they stand for. What has no ASCII form becomes LETTER or OTHER.
 """
 
 import re
 import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass
+
+from app.masking.detectors.escapes import decoded, end_of_escape
 
 # Each stands for itself when folded again
 LETTER = 0xB5
@@ -78,6 +80,8 @@ class Folded:
     data: bytes
     gone: tuple[int, ...]
     """For each character taken out: how many bytes of `data` stand before it."""
+    escaped: str = ""
+    """The text, if escapes in it were decoded."""
 
     def start_of(self, at: int) -> int:
         """Where in the text the byte at `at` comes from."""
@@ -96,7 +100,10 @@ class Folded:
 
     def end_of(self, end: int) -> int:
         """Where in the text a span of bytes ends: behind its last character."""
-        return self.start_of(end - 1) + 1 if end else 0
+        if not end:
+            return 0
+        last = self.start_of(end - 1)
+        return end_of_escape(self.escaped, last) if self.escaped else last + 1
 
 
 def _latin(text: str) -> str:
@@ -106,20 +113,25 @@ def _latin(text: str) -> str:
     return _BEYOND_LATIN_1.sub(lambda run: run[0].translate(_TABLE), text)
 
 
-def fold(text: str) -> Folded:
-    """Total: every text has a folded form, lone surrogates included. One pass, whatever the text."""
-    if text.isascii():
-        data = text.encode("ascii").translate(_LATIN_1)
-    else:
-        data = _latin(text).encode("latin-1").translate(_LATIN_1)
+def fold(text: str, *, escapes: bool = True) -> Folded:
+    """Total: every text has a folded form, lone surrogates included. One pass, whatever the text.
+
+    `escapes`: whether they are decoded, or stand for themselves.
+    """
+    plain = decoded(text) if escapes else text
+    try:
+        data = plain.encode("latin-1").translate(_LATIN_1)
+    except UnicodeEncodeError:
+        data = _latin(plain).encode("latin-1").translate(_LATIN_1)
+    escaped = text if plain != text else ""
     if _GONE not in data:
-        return Folded(data=data, gone=())
+        return Folded(data=data, gone=(), escaped=escaped)
     gone: list[int] = []
     at = data.find(_GONE)
     while at >= 0:
         gone.append(at - len(gone))
         at = data.find(_GONE, at + 1)
-    return Folded(data=data.translate(None, bytes([_GONE])), gone=tuple(gone))
+    return Folded(data=data.translate(None, bytes([_GONE])), gone=tuple(gone), escaped=escaped)
 
 
 def folded_word(word: str) -> bytes:

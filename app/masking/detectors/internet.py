@@ -1,8 +1,10 @@
 """E-mail addresses and IP addresses."""
 
+import re
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
+from app.masking.detectors.escapes import decoded
 from app.masking.detectors.folding import LETTER
 from app.masking.detectors.page import Candidate, Page, Words, pattern
 
@@ -26,6 +28,12 @@ _SPELT = pattern(
 _SIGNED = pattern(rb"(?i)[(\[{<] ?(?:at|@|arroba|chez|ad|dot|punkt|punto|point|\.) ?[)\]}>]| dot ")
 
 _CUTS = (b"=", b"/", b"?", b"&", b"|", b"{", b"}", b"`", b"*", b"!", b"#", b"$", b"^")
+_UNSPACED = re.compile(
+    "(?s).*[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u31ff\u3400-\u9fff\ua960-\ua97f\uac00-\ud7ff"
+    "\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Tibetan, Burmese, Khmer, Han, Kana; Hangul, because Korean sets its particles against other words."""
+_JOINING = b"._+-"
 _SIGNS = (b" ", b"(", b"[", b"{", b"<")
 _FILES = frozenset(
     b"png jpg jpeg gif svg webp avif ico css js mjs ts tsx jsx map json html htm xml pdf zip gz tgz jar war py rb rs "
@@ -40,7 +48,7 @@ def emails(page: Page) -> Iterator[Candidate]:
     if b"@" in data:
         for match in _EMAILS.finditer(data):
             start, end = match.span()
-            start = _beginning(data, start)
+            start = _beginning(page, start)
             if _is_mail(data, start, end):
                 yield Candidate("email", start, end, 0.95)
         if b'"@' in data:
@@ -53,17 +61,27 @@ def emails(page: Page) -> Iterator[Candidate]:
                 yield Candidate("email", start, end, 0.75)
 
 
-def _beginning(data: bytes, start: int) -> int:
-    """Behind a name that the address was given to, and behind letters of a script that needs no spaces.
+def _beginning(page: Page, start: int) -> int:
+    """Behind a name that the address was given to, and behind words of a script that needs no spaces.
 
     RFC 5322 lets `=`, `/` and the like into an address; in what people and programs write they end one.
     """
-    local = data[start : data.index(b"@", start)]
+    data = page.data
+    at = data.index(b"@", start)
+    local = data[start:at]
     cut = max(local.rfind(sign) for sign in _CUTS) + 1
-    letters = local.rfind(LETTER) + 1
-    if letters and local.translate(None, _L):
-        cut = max(cut, letters)
-    return start + cut if cut < len(local) else start
+    start += cut if cut < len(local) else 0
+    if data.find(_L, start, at) >= 0 and data[start:at].translate(None, _L):
+        start = _behind_unspaced(page, start, at)
+    return start
+
+
+def _behind_unspaced(page: Page, start: int, at: int) -> int:
+    """Of a local part: letters that a sign joins to the rest belong to it in any script."""
+    begin, end = page.folded.start_of(start), page.folded.start_of(at)
+    words = _UNSPACED.match(decoded(page.text[begin:end]) if page.folded.escaped else page.text[begin:end])
+    behind = page.folded.at(begin + words.end()) if words else start
+    return start if behind >= at or page.data[behind] in _JOINING else behind
 
 
 def _is_mail(data: bytes, start: int, end: int) -> bool:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
 
 from app.masking.detectors.page import Candidate, Page, pattern
 from app.masking.detectors.placeholders import is_expression, is_placeholder
-from app.masking.detectors.randomness import SHORTEST, Randomness, randomness
+from app.masking.detectors.randomness import FEWEST_KINDS, SHORTEST, UUID_LENGTH, Randomness, randomness
 
 PASSWORD_NAMES = (
     rb"passwords?|passwd|passphrase|passcode|passwort|kennwort|mot de passe|motdepasse|mdp|contrasena|senha|wachtwoord|"
@@ -58,6 +60,8 @@ _OTHER_NAME = pattern(
     rb"word ?count|board|pad|idempotency|dedup|correlation|trace)"
 )
 
+_SHORT_NAME = 64
+"""Bytes of names that are remembered: names may be a sender's choice, and long."""
 _SHORTEST_PASSWORD, _LONGEST_PASSWORD = 4, 128
 LONGEST_VALUE = 512
 _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
@@ -73,21 +77,27 @@ class _Value:
     quoted: bool
     tight: bool
     """Nothing but a sign between name and value."""
+    even: bool = False
+    """It has too few different characters to be random."""
 
 
 def named_secrets(page: Page) -> Iterator[Candidate]:
     """Passwords, and random text behind a name that says it is secret."""
     data = page.data
+    values = _Values(data)
     for match in _NAMED.finditer(data) if any(sign in data for sign in _SIGNS) else ():
-        value = _value_at(data, match.end(), tight=data[match.end() - 1 : match.end()] in (b"=", b":"))
+        start, end = match.span()
+        value = values.at(end, tight=data[end - 1] in b"=:")
         if value and value.end - value.start >= _SHORTEST_PASSWORD:
-            yield from _judged(page, _whole_name(data, match.start(), match.end()), value)
+            yield from _judged(page, _whole_name(data, start, end), value)
+    values = _Values(data)
     for match in _BEARER.finditer(data) if len(data) > SHORTEST else ():
-        value = _value_at(data, match.end(), tight=False)
+        value = values.at(match.end(), tight=False)
         if value:
             yield from _random(page, value, 0.8, Randomness.FAIR)
+    values = _Values(data)
     for match in _OPTION.finditer(data) if b"--" in data else ():
-        value = _value_at(data, match.end(), tight=False)
+        value = values.at(match.end(), tight=False)
         if value:
             yield from _password(page, value, strong=True)
     yield from _foreign(page)
@@ -99,11 +109,12 @@ def _foreign(page: Page) -> Iterator[Candidate]:
     if page.text.isascii():
         return
     for name in _FOREIGN_NAMES:
+        values = _Values(page.data)
         at = page.text.find(name)
         while at >= 0:
             sign = _SIGN_ALONE.match(page.data, page.folded.at(at + len(name)))
             # Full-width colons have become plain ones.
-            value = sign and _value_at(page.data, sign.end(), tight=False)
+            value = sign and values.at(sign.end(), tight=False)
             if value:
                 yield from _password(page, value, strong=True)
             at = page.text.find(name, at + 1)
@@ -124,39 +135,73 @@ def _whole_name(data: bytes, start: int, end: int) -> bytes:
     return before[len(before.rstrip(_NAME_BYTES)) :] + data[start:end]
 
 
-def _value_at(data: bytes, start: int, *, tight: bool) -> _Value | None:
-    quote = data[start - 1 : start]
-    limit = min(len(data), start + LONGEST_VALUE)
-    if quote and quote in _QUOTES:
-        end = data.find(quote, start, limit)
-        line = data.find(b"\n", start, limit)
-        if end > start and not 0 <= line < end:
-            return _Value(start, end, quoted=True, tight=True)
-    run = _VALUE.match(data, start, limit)
-    if not run:
-        return None
-    end = run.end()
-    ampersand = data.find(b"&", start, end) if tight else -1
-    if ampersand > start:
-        end = ampersand
-    while end > start and data[end - 1] in _TRAILING:
-        end -= 1
-    return _Value(start, end, quoted=False, tight=tight) if end > start else None
+class _Values:
+    """Finds values, and remembers how far the last run of their characters goes: names may stand close in it."""
+
+    __slots__ = ("_data", "_even", "_run_end")
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._run_end, self._even = data, 0, False
+
+    def at(self, start: int, *, tight: bool) -> _Value | None:
+        data = self._data
+        if start and data[start - 1] in _QUOTES:
+            limit = start + LONGEST_VALUE
+            end = data.find(data[start - 1], start, limit)
+            line = data.find(b"\n", start, limit)
+            if end > start and not 0 <= line < end:
+                return _Value(start, end, quoted=True, tight=True)
+        if start >= self._run_end and not self._read(start):
+            return None
+        end = min(self._run_end, start + LONGEST_VALUE)
+        ampersand = data.find(b"&", start, end) if tight else -1
+        if ampersand > start:
+            end = ampersand
+        while end > start and data[end - 1] in _TRAILING:
+            end -= 1
+        return _Value(start, end, quoted=False, tight=tight, even=self._even) if end > start else None
+
+    def _read(self, start: int) -> bool:
+        run = _VALUE.match(self._data, start)
+        if run:
+            self._run_end = run.end()
+            self._even = len(set(run.group())) < FEWEST_KINDS
+        return run is not None
+
+
+class _Kind(Enum):
+    """What a name says of the value behind it."""
+
+    NOTHING = auto()
+    LONG_PASSWORD = auto()
+    SHORT_PASSWORD = auto()
+    """By a word that means other things too."""
+    STRONG = auto()
+    WEAK = auto()
 
 
 def _judged(page: Page, name: bytes, value: _Value) -> Iterator[Candidate]:
+    match _kind_of(name) if len(name) <= _SHORT_NAME else _kind_of.__wrapped__(name):
+        case _Kind.LONG_PASSWORD:
+            yield from _password(page, value, strong=True)
+        case _Kind.SHORT_PASSWORD:
+            yield from _password(page, value, strong=False)
+        case _Kind.STRONG:
+            yield from _random(page, value, 0.75, Randomness.FAIR)
+        case _Kind.WEAK:
+            yield from _random(page, value, 0.6, Randomness.HIGH)
+
+
+@lru_cache(maxsize=1_024)
+def _kind_of(name: bytes) -> _Kind:
+    if _OTHER_NAME.search(name):
+        return _Kind.NOTHING
     password = _PASSWORD_NAME.search(name)
     if password and not _within_word(name, *password.span()):
-        if not _OTHER_NAME.search(name):
-            yield from _password(page, value, strong=password.end() - password.start() > 4)
-        return
-    if _OTHER_NAME.search(name):
-        return
-    strong = _STRONG_NAME.search(name)
-    if strong:
-        yield from _random(page, value, 0.75, Randomness.FAIR)
-    elif not _weak_within_word(name):
-        yield from _random(page, value, 0.6, Randomness.HIGH)
+        return _Kind.LONG_PASSWORD if password.end() - password.start() > 4 else _Kind.SHORT_PASSWORD
+    if _STRONG_NAME.search(name):
+        return _Kind.STRONG
+    return _Kind.NOTHING if _weak_within_word(name) else _Kind.WEAK
 
 
 def _within_word(name: bytes, start: int, end: int) -> bool:
@@ -175,12 +220,10 @@ def _weak_within_word(name: bytes) -> bool:
 
 
 def _password(page: Page, value: _Value, *, strong: bool) -> Iterator[Candidate]:
+    if not _SHORTEST_PASSWORD <= value.end - value.start <= _LONGEST_PASSWORD:
+        return
     written = page.data[value.start : value.end]
-    if (
-        not _SHORTEST_PASSWORD <= len(written) <= _LONGEST_PASSWORD
-        or is_placeholder(written)
-        or (not value.quoted and is_expression(written))
-    ):
+    if is_placeholder(written) or (not value.quoted and is_expression(written)):
         return
     if b" " in written.strip() and len(written.split()) > 6:
         return
@@ -199,6 +242,8 @@ def _password(page: Page, value: _Value, *, strong: bool) -> Iterator[Candidate]
 
 
 def _random(page: Page, value: _Value, score: float, least: Randomness) -> Iterator[Candidate]:
+    if value.even and value.end - value.start != UUID_LENGTH:
+        return
     written = page.data[value.start : value.end]
     found = randomness(written)
     if found < least or (not value.quoted and is_expression(written)) or is_placeholder(written):

@@ -2,12 +2,13 @@
 
 from itertools import pairwise
 
-from app.masking.detectors.cards import MAX_DIGITS, card_score
+from app.masking.detectors.cards import MAX_DIGITS, card_score, is_common_card
+from app.masking.detectors.cards import MIN_DIGITS as MIN_CARD
 from app.masking.detectors.national_ids import BY_SHAPE
 from app.masking.detectors.page import Candidate, Page, pattern
 from app.masking.detectors.phones import MAX_DIGITS as MAX_PHONE
 from app.masking.detectors.phones import MIN_DIGITS as MIN_PHONE
-from app.masking.detectors.phones import international, national, phone_words, prefix_of
+from app.masking.detectors.phones import Support, international, national, phone_words, prefix_of
 
 # A date is taken first, so that it neither hides a number behind it nor passes for one.
 _RUNS = pattern(
@@ -16,7 +17,10 @@ _RUNS = pattern(
     rb"[0-9](?:[ ()./\-]{0,3}[0-9]){6,}"
 )
 _GROUPS = pattern(rb"[0-9]+")
+_SIGNS = b" ()./-"
 _MOST_GROUPS = 7
+_MOST_OF_ROW = 16
+"""How far a row is looked along on each side."""
 _LONGEST_DATE = 11
 _AMONG_OTHERS = 0.75
 """How much less a national id counts by itself that is a part of a longer row of numbers."""
@@ -54,6 +58,7 @@ class _Reader:
         self._regions = regions
         self._phone_until = 0
         """Behind the last telephone number; none begins within another."""
+        self._supported = -1, Support.NONE
 
     def read_one(self, start: int, end: int) -> None:
         """Digits that stand together."""
@@ -64,15 +69,17 @@ class _Reader:
         if not (_free_before(data, start) and _free_behind(data, end)):
             # Fifteen digits and more that pass are a card even where letters stand against them.
             if len(digits) > 14 and data[max(0, start - 1) : start] != b".":
-                self._card(start, end, digits, shape)
+                self._card([(start, end)], 0, 0)
             return
-        self._card(start, end, digits, shape)
+        self._card([(start, end)], 0, 0)
         self._national_id(start, end, digits, shape, 1.0)
         self._phone(start, end, digits, shape, True)
 
     def read(self, groups: list[tuple[int, int]]) -> None:
         """Groups with signs between them: every window of neighbours that is not longer than the longest number."""
         data = self._data
+        widths = _shape(groups)
+        free = [_free_behind(data, end) for _, end in groups]
         loose = [True, *(_loose(data, a[1], b[0]) for a, b in pairwise(groups)), True]
         for first, (start, _) in enumerate(groups):
             begins_here = loose[first] and _free_before(data, start)
@@ -82,27 +89,34 @@ class _Reader:
                 total += groups[last][1] - groups[last][0]
                 if total > MAX_DIGITS:
                     break
-                ends_here = loose[last + 1] and _free_behind(data, groups[last][1])
+                ends_here = loose[last + 1] and free[last]
                 if begins_here and ends_here:
                     if total >= MIN_PHONE:
-                        lasts.append(last)
+                        lasts.append((last, total))
                 elif total > 14 and self._apart(groups, first, last):
-                    window = groups[first : last + 1]
-                    self._card(start, window[-1][1], self._digits(window), _shape(window))
+                    self._card(groups, first, last)
+            if not lasts:
+                continue
             begins = not first or groups[first - 1][1] == self._phone_until
+            # In the middle of other numbers, a number needs a word that says what it is, or a country code.
+            phone = begins or self._support(start) > Support.NONE or prefix_of(data, start) is not None
             # The longest first: a telephone number is not looked for in a shorter window of one that is valid.
-            for last in reversed(lasts):
-                self._window(groups[first : last + 1], begins, last + 1 == len(groups))
+            for last, total in reversed(lasts):
+                if total >= MIN_CARD:
+                    self._card(groups, first, last)
+                shape = widths[first : last + 1]
+                if phone or shape in BY_SHAPE:
+                    self._window(start, groups[last][1], shape, begins, last + 1 == len(groups))
 
-    def _window(self, window: list[tuple[int, int]], at_first: bool, at_last: bool) -> None:
-        start, end = window[0][0], window[-1][1]
-        shape, digits = _shape(window), self._digits(window)
-        self._card(start, end, digits, shape)
-        self._national_id(start, end, digits, shape, 1.0 if at_first and at_last else _AMONG_OTHERS)
-        self._phone(start, end, digits, shape, at_first)
+    def _window(self, start: int, end: int, shape: tuple[int, ...], at_first: bool, at_last: bool) -> None:
+        digits = self._digits(start, end)
+        if shape in BY_SHAPE:
+            self._national_id(start, end, digits, shape, 1.0 if at_first and at_last else _AMONG_OTHERS)
+        if start >= self._phone_until:
+            self._phone(start, end, digits, shape, at_first)
 
-    def _digits(self, window: list[tuple[int, int]]) -> str:
-        return b"".join([self._data[a:b] for a, b in window]).decode("ascii")
+    def _digits(self, start: int, end: int) -> str:
+        return self._data[start:end].translate(None, _SIGNS).decode("ascii")
 
     def _apart(self, groups: list[tuple[int, int]], first: int, last: int) -> bool:
         """Whether other signs stand around a window than within it: `4111 1111 1111 1111/12/26` holds a card."""
@@ -112,12 +126,43 @@ class _Reader:
         within = set(signs[first > 0 : len(signs) - (last + 1 < len(groups))])
         return around.isdisjoint(within) and self._data[max(0, start - 1) : start] != b"."
 
-    def _card(self, start: int, end: int, digits: str, shape: tuple[int, ...]) -> None:
-        if len(shape) == 2 and self._data[start + shape[0]] == _POINT:
-            return  # a decimal fraction
-        score = card_score(self._page, start, end, digits, shape)
+    def _card(self, groups: list[tuple[int, int]], first: int, last: int) -> None:
+        window = groups[first : last + 1]
+        start, end = window[0][0], window[-1][1]
+        written = self._data[start:end]
+        if b"." in written and (b" " in written or len(window) == 2):
+            return  # decimal fractions
+        digits = self._digits(start, end)
+        score = card_score(self._page, start, end, digits, _shape(window))
+        if score and self._in_row(groups, first, last):
+            score = card_score(self._page, start, end, digits, _shape(window), in_row=True)
         if score:
             self.found.append(Candidate("card", start, end, score))
+
+    def _in_row(self, groups: list[tuple[int, int]], first: int, last: int) -> bool:
+        """Whether two more numbers as wide adjoin on one side, as in a row of numbers that is not one of cards.
+
+        One of them may be the date until which a card is valid.
+        """
+        low, high = first, last + 1
+        while first - low < _MOST_OF_ROW and self._alike(groups, low - 1):
+            low -= 1
+        while high - last <= _MOST_OF_ROW and self._alike(groups, high - 1):
+            high += 1
+        if first - low < 2 and high - last - 1 < 2:
+            return False
+        size = last + 1 - first
+        cards = [groups[at : at + size] for at in range(low, high, size)]
+        return (high - low) % size > 0 or not all(
+            is_common_card(self._digits(card[0][0], card[-1][1])) for card in cards
+        )
+
+    def _alike(self, groups: list[tuple[int, int]], at: int) -> bool:
+        """Whether a group and the next one are as wide, and a single space is between them."""
+        if at < 0 or at + 1 >= len(groups):
+            return False
+        one, other = groups[at], groups[at + 1]
+        return one[1] - one[0] == other[1] - other[0] and not self._data[one[1] : other[0]].strip(b" ")
 
     def _national_id(self, start: int, end: int, digits: str, shape: tuple[int, ...], trust: float) -> None:
         for kind in BY_SHAPE.get(shape, ()):
@@ -125,18 +170,23 @@ class _Reader:
             if score:
                 self.found.append(Candidate("national_id", start, end, score))
 
+    def _support(self, start: int) -> Support:
+        """Of the words near by; the same for every number that begins there."""
+        if start != self._supported[0]:
+            self._supported = start, phone_words(self._page, start)
+        return self._supported[1]
+
     def _phone(self, start: int, end: int, digits: str, shape: tuple[int, ...], at_first: bool) -> None:
         if start < self._phone_until or len(digits) > MAX_PHONE + 3:
             return
         data = self._data
-        support = phone_words(self._page, start)
+        support = self._support(start)
         begin, score = start, 0.0
         prefix = prefix_of(data, start)
         if prefix:
             begin, exit_code = prefix
             score = international(digits[exit_code:], support, plus=not exit_code)
         if not score and (support or at_first) and not (len(shape) == 2 and data[start + shape[0]] == _POINT):
-            # In the middle of other numbers, a number needs a word that says what it is.
             bracketed = data[max(0, start - 1) : start] == b"(" and b")" in data[start:end]
             begin = start - bracketed
             score = national(digits, shape, support, self._regions, bracketed=bracketed)

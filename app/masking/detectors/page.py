@@ -44,8 +44,8 @@ class Page:
     """Where words were found: a memory of Words.near, nothing else."""
 
     @classmethod
-    def of(cls, text: str, field: str = "") -> "Page":
-        folded = fold(text)
+    def of(cls, text: str, field: str = "", *, escapes: bool = True) -> "Page":
+        folded = fold(text, escapes=escapes)
         data = folded.data
         digits = len(data) - len(data.translate(None, _DIGITS))
         return cls(data=data, folded=folded, text=text, field=fold(field).data if field else b"", digits=digits)

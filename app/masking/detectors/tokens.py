@@ -15,6 +15,7 @@ from app.masking.detectors.secret_forms import (
 )
 
 _WORD = pattern(rb"[A-Za-z0-9]+")
+_JWT_PART = pattern(rb"[A-Za-z0-9_\-]+")
 
 WIDE_KEY = 16_384
 """Bytes of a private key in which anything may stand that is not a hyphen: RSA with 16,384 bits has 13 KB. What goes on
@@ -31,7 +32,12 @@ _ARMOUR_LAST = pattern(rb"[%s]*[A-Za-z0-9+/=]*" % _WITHIN)
 _ARMOUR_END = pattern(rb"[A-Za-z0-9+/=%s]{0,200}-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----" % _WITHIN)
 _SSH_HEAD = b"b3BlbnNzaC1rZXktdjEA"
 
-_URLS = pattern(rb"[A-Za-z0-9+.\-]://[^\s/?#@:\"'<>]*:[^\s/?#@\"'<>]+@[A-Za-z0-9\[%{$]")
+_SCHEME_END = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+.-")
+_USER = pattern(rb"[^\s/?#:\"'<>\[]*:")
+_TO_HOST = pattern(rb"[^\s\"'<>]+@[A-Za-z0-9\[%{$/]")
+_TO_HOST_IN_AUTHORITY = pattern(rb"[^\s\"'<>/?#]+@[A-Za-z0-9\[%{$/]")
+_NO_PASSWORD = pattern(rb"[0-9]{1,5}[/?#]|/")
+"""A port; or a path, behind the letter of a drive."""
 _AZURE = pattern(rb"(?i)(?:accountkey|sharedaccesskey)=[A-Za-z0-9+/]{42,88}={0,2}")
 _SAS = pattern(rb"[?&]sig=[A-Za-z0-9%+/]{40,80}(?:%3D|=)?")
 
@@ -41,11 +47,16 @@ def tokens(page: Page) -> Iterator[Candidate]:
     data = page.data
     if len(data) < SHORTEST_TOKEN:
         return
-    end_of_last = 0
+    end_of_last = part_end = 0
     for match in PREFIXES.finditer(data):
         start = match.start() + (not data[match.start() : match.start() + 1].isalnum())
         if start < end_of_last:
             continue
+        if data.startswith(b"eyJ", start):
+            if start >= part_end:
+                part_end = _JWT_PART.match(data, start).end()
+            if data[part_end : part_end + 1] != b".":
+                continue
         limit = min(len(data), start + LONGEST_TOKEN)
         for form in FORMS_BY_FIRST[data[start]]:
             found = _jwt(data, start, limit) if form.entity == "jwt" else form.form.match(data, start, limit)
@@ -96,13 +107,12 @@ def _end_of_key(data: bytes, start: int) -> int:
 def embedded_passwords(page: Page) -> Iterator[Candidate]:
     """`scheme://user:password@host`: the password alone; keys of storage accounts in connection strings."""
     data = page.data
-    if b"://" in data:
-        for match in _URLS.finditer(data):
-            span = data[match.start() : match.end()]
-            start = match.start() + span.index(b":", span.index(b"://") + 3) + 1
-            end = match.end() - 2
-            if not is_placeholder(data[start:end]):
-                yield Candidate("url_password", start, end, 0.9)
+    at = data.find(b"://") if b"@" in data else -1
+    while at >= 0:
+        following = data.find(b"://", at + 3)
+        if at and data[at - 1] in _SCHEME_END:
+            yield from _url_password(data, at + 3, following if following >= 0 else len(data))
+        at = following
     if b"=" not in data:
         return
     for match in _AZURE.finditer(data):
@@ -110,3 +120,15 @@ def embedded_passwords(page: Page) -> Iterator[Candidate]:
     if b"sig=" in data:
         for match in _SAS.finditer(data):
             yield Candidate("azure_key", match.start() + 5, match.end(), 0.8)
+
+
+def _url_password(data: bytes, start: int, limit: int) -> Iterator[Candidate]:
+    """Up to the last `@`: people forget to encode what may not stand in a password, `@` and `/` among it."""
+    user = _USER.match(data, start, limit)
+    if not user or _NO_PASSWORD.match(data, user.end(), limit):
+        return
+    # A user may be known by a host as well, but `ssh://git@host:a/b@v1` holds a path.
+    form = _TO_HOST_IN_AUTHORITY if b"@" in user.group() else _TO_HOST
+    password = form.match(data, user.end(), limit)
+    if password and not is_placeholder(data[user.end() : password.end() - 2]):
+        yield Candidate("url_password", user.end(), password.end() - 2, 0.9)

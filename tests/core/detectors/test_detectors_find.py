@@ -159,6 +159,50 @@ def test_a_card_in_disguise_is_a_card(text: str, value: str) -> None:
     assert entities(text) == [("card", value)]
 
 
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"paid with {CARD} in 2026",
+        f"{CARD} 1226 123",
+        f"2026 {CARD} 1226",
+        f"17;2026;{CARD};1226;1227",
+        f"1234-5678-9012 {CARD} 1.2",
+        f"card 1000 2000 {CARD} 3000 4000",
+        f"{CARD} 12 13 14 15",
+    ],
+)
+def test_a_card_beside_other_numbers_is_a_card(text: str) -> None:
+    assert ("card", CARD) in entities(text)
+
+
+def test_cards_in_a_row_are_cards() -> None:
+    assert entities(f"{CARD} 5500 0000 0000 0004 {CARD}") == [
+        ("card", CARD),
+        ("card", "5500 0000 0000 0004"),
+        ("card", CARD),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"1000 2000 {CARD}",
+        f"{CARD} 3000 4000",
+        f"1000  2000  {CARD.replace(' ', '  ')}",
+        f"9999 {CARD} 3000 4000 5000 6000",
+        "41111111 11111111 22222222 33333334",
+        "41.111111 11.111111",
+        "4111.1111 1111.1111",
+        "LINESTRING(41.111111 11.111111, 37.828224 63100.05)",
+    ],
+)
+def test_a_row_of_numbers_and_coordinates_hold_no_card(text: str) -> None:
+    assert entities(text) == []
+
+
 @pytest.mark.parametrize(
     "written",
     [
@@ -170,10 +214,29 @@ def test_a_card_in_disguise_is_a_card(text: str, value: str) -> None:
         "ada (arroba) example.com",
         "иван@пример.испытание",
         "josé@exämple.com",
+        "иван.petrov@example.com",
+        "ivan.петров@example.com",
+        "jоhn.smith@example.com",
+        "張.wei@example.com",
     ],
 )
 def test_an_address_in_disguise_is_an_address(written: str) -> None:
     assert entities(f"mail {written} please") == [("email", written)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "请联系ada@example.com",
+        "メールはada@example.comまで",
+        "ติดต่อada@example.com",
+        "메일은ada@example.com",
+        r"\u8bf7\u8054\u7cfbada@example.com",
+        "请联\u200b系\u200bada@example.com",
+    ],
+)
+def test_a_script_without_spaces_ends_where_an_address_begins(text: str) -> None:
+    assert entities(text) == [("email", "ada@example.com")]
 
 
 @pytest.mark.parametrize(
@@ -258,6 +321,53 @@ def test_a_secret_wins_over_what_lies_within_it() -> None:
     assert entities("password=020-7946-0018") == [("password", "020-7946-0018")]
 
 
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("mysql://root:pa@ss@host/db", "pa@ss"),
+        ("postgresql+psycopg://ada:s3cr/et@db/x", "s3cr/et"),
+        ("redis://:p?w#1@host:6379/0", "p?w#1"),
+        ("postgres://ada@server:pw1@server.example/db", "pw1"),
+        ("postgres://ada:pw1@/db?host=/run", "pw1"),
+        ("postgres://ada:12345@db/x", "12345"),
+        ("proxy://http://ada:pw1@db/x", "pw1"),
+    ],
+)
+def test_the_password_of_a_url_reaches_to_the_last_at(url: str, password: str) -> None:
+    assert entities(f"see '{url}', a@b") == [("url_password", password)]
+
+
+def test_each_url_of_a_row_has_its_own_password() -> None:
+    row = "a://u:pw1@h/x,b://u:pw2@h/y;c://h/z"
+    assert entities(row) == [("url_password", "pw1"), ("url_password", "pw2")]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/path?mail=a:b@c",
+        "http://localhost:3000/@scope/pkg@1.0",
+        "https://host:8080?x=@y",
+        "file://C:/pictures/logo@2x.png",
+        "git+ssh://git@github.com:org/repo.git@v1.0",
+        "http://[::1]:8080/x@y",
+        "https://ada:$PASSWORD@host/",
+    ],
+)
+def test_a_url_without_a_password_has_none(url: str) -> None:
+    assert entities(f"see {url} there") == []
+
+
+def test_a_secret_within_the_value_of_another_name_is_found() -> None:
+    hexadecimal = "b11bf0da150f7d8813a2ff949a88e9d3"
+    assert ("password", "hunter2") in entities("key=auth=key=key=password=hunter2")
+    assert ("high_entropy", hexadecimal) in entities(f"{'key=' * 200}secret={hexadecimal}")
+    assert ("high_entropy", hexadecimal) in entities(f"key=key=x&secret={hexadecimal}&key=1")
+    assert ("high_entropy", "0" * 8 + "-0000-4000-8000-" + "0" * 12) in entities(
+        "key=key=secret=00000000-0000-4000-8000-000000000000"
+    )
+
+
 def test_a_key_without_its_end_is_found_as_far_as_it_goes() -> None:
     body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ\n" * 3
     assert entities(f"-----BEGIN PRIVATE KEY-----\n{body}") == [("private_key", f"-----BEGIN PRIVATE KEY-----\n{body}")]
@@ -306,6 +416,32 @@ def test_a_jwt_is_found_however_much_it_claims(claims: int) -> None:
 
 def test_a_token_that_only_looks_like_a_jwt_is_none() -> None:
     assert entities("eyJhbGciOiJub25zZW5z.eyJzdWIiOiIxIn0.c2lnbmF0dXJl") == []
+
+
+@pytest.mark.parametrize(
+    ("token", "entity"),
+    [
+        ("gsk_" + "a1B2" * 13, "service_token"),
+        ("xai-" + "a1B2" * 20, "service_token"),
+        ("pplx-" + "a1B2" * 12, "service_token"),
+        ("r8_" + "a1B2" * 9 + "c", "service_token"),
+        ("ntn_" + "a1B2" * 11 + "cd", "service_token"),
+        ("sbp_" + "a1b2" * 10, "service_token"),
+        ("rzp_live_" + "a1B2c3D4e5F6g7", "service_token"),
+        ("sntrys_" + "eyJpYXQi" * 8 + "_a1B2", "service_token"),
+        ("1//0g" + "a1-B2_" * 10, "google_key"),
+    ],
+)
+def test_tokens_are_known_by_their_prefix(token: str, entity: str) -> None:
+    assert entities(f"see {token}.") == [(entity, token)]
+    assert entities(token[: len(token) // 2]) == []
+
+
+def test_tokens_behind_a_beginning_of_a_jwt_are_found() -> None:
+    jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+    assert entities(f"eyJa-eyJb-eyJ {jwt}") == [("jwt", jwt)]
+    assert entities(f"eyJa-eyJb-{jwt}") == [("jwt", jwt)]
+    assert entities("eyJa-AKIAQYLPMN5HHHFPZAM2") == [("aws_key", "AKIAQYLPMN5HHHFPZAM2")]
 
 
 def test_settings_narrow_and_rename_what_is_found() -> None:

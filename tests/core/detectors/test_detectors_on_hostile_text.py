@@ -16,6 +16,7 @@ HOSTILE = [
     "password=",
     "key: ", "token ", "pass:'", "://a:", "a://a:b", "?sig=", "::", "1:", "1.1.", "DE89 ", "12345678Z ", "\u200b1", "é",
     "пароль", "b3BlbnNzaC1rZXktdjEA", "AccountKey=", "tel ", "2026-11-28 ",
+    "\\", "\\n", "\\n1", "\\u0041", "\\ud835\\udfcf", "C:\\", "C:\\n@a.b ", "password=a\\t",
 ]  # fmt: skip
 
 
