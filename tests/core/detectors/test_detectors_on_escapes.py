@@ -40,7 +40,8 @@ def test_every_value_is_found_behind_an_escape(name: str, seed: int, levels: int
     st.lists(
         st.sampled_from(
             ("\\", "\\n", "\\\\t", "\\u0", "\\u0041", "\\ud83d\\ude00", "\\x4", '\\"', "41", "4111 ", "ada@example.com",
-             "é", "\u200b", "C:\\", "password=", "AKIA", "u002B", " ", "n", "😀"),
+             "é", "\u200b", "C:\\", "%4", "%41", "%C3", "&#", "&#64;", "&amp;", "password=", "AKIA",
+             "u002B", " ", "n", "😀"),
         ),
         max_size=40,
     )
@@ -85,6 +86,27 @@ def test_a_find_covers_whole_escapes_and_no_other(text: str, found: tuple[str, s
 @pytest.mark.parametrize(
     ("text", "found"),
     [
+        ("user=ada%40example.com&x=1", ("email", "ada%40example.com")),
+        ("phone=%2B442079460018&x=1", ("phone", "%2B442079460018")),
+        ("pan=4111%201111%201111%201111&x=1", ("card", "4111%201111%201111%201111")),
+        ("m=m%C3%BCller%40example.de", ("email", "m%C3%BCller%40example.de")),
+        ("m=%C3%BC%40example.de%0A", ("email", "%C3%BC%40example.de")),
+        ("see ada&#64;example.com", ("email", "ada&#64;example.com")),
+        ("see ada&#x40;example&#46;com;", ("email", "ada&#x40;example&#46;com")),
+        ("see ada&commat;example.com &amp; &#9999999;", ("email", "ada&commat;example.com")),
+        (f"see%20{GITHUB}%20", ("github_token", GITHUB)),
+        (f"key%3D{AWS}%26", ("aws_key", AWS)),
+        ("https://ada:p%40ss1@example.com/", ("url_password", "p%40ss1")),
+        ("password=100%20ab!9", ("password", "100%20ab!9")),
+    ],
+)
+def test_escapes_of_urls_and_html_are_read_too(text: str, found: tuple[str, str]) -> None:
+    assert entities(text) == [found]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
         (r"C:\Users\ada\Outlook\nina@example.com.ost", ("email", r"\nina@example.com.ost")),
         (r"CORP\bob@example.com", ("email", r"\bob@example.com")),
         (rf"C:\new\table\npm_{'a1B2' * 9}", ("npm_token", rf"\npm_{'a1B2' * 9}")),
@@ -99,6 +121,7 @@ def test_a_backslash_that_is_no_escape_hides_nothing(text: str, found: tuple[str
 
 def test_paths_and_expressions_are_left_alone() -> None:
     assert entities(r"C:\new\table\0815\readme.txt, \d+\.\d+, \textbf{new}, \\server\share, \u00e9, 100\%") == []
+    assert entities("50%20 off, 100%, 7%, a&b;, &copy; 1999&ndash;2026") == []
 
 
 def test_a_field_beside_an_escape_counts_as_ever() -> None:
