@@ -1,17 +1,16 @@
 """What is put or deleted: looked through before anything is decided on it, and done for good only after that."""
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.gateway.answer import Answer, Spool, json_answer
+from app.gateway.arriving_type import media_type_of
 from app.gateway.connections import Bucket
 from app.gateway.envelope import Closing, closing_members
 from app.gateway.errors import (
     BodyTooLarge,
     ContentDenied,
     FieldError,
-    InvalidRequest,
     NoSpaceForAnswer,
     ObjectChanged,
     UnsupportedMediaType,
@@ -23,7 +22,7 @@ from app.gateway.object_reading import render_plan
 from app.gateway.object_tags import ObjectTags
 from app.gateway.record import Record
 from app.masking.masks import Redact
-from app.objects.formats import essence_of, format_of, is_media_type
+from app.objects.formats import format_of
 from app.objects.keys import ObjectKey
 from app.objects.plan import RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
@@ -34,13 +33,6 @@ from app.policy.resources import object_resource
 from app.policy.snapshot import PolicySnapshot
 from app.ports import MaskKeys, Renderer
 from connectors.contract import CHUNK_BYTES, ConnectorError, ObjectInfo
-
-DEFAULT_TYPE = "application/octet-stream"
-_UNSAID = frozenset({DEFAULT_TYPE, "application/x-www-form-urlencoded"})
-"""What clients send when nobody told them; the second is curl's."""
-_CASELESS = re.compile(r'("(?:[^"\\]|\\.)*")|^[^;]*|;[^;="]*=')
-"""Of a media type: the type and the names of its parameters, not what they say (RFC 9110, 8.3.1). First: a value in
-quotes, which may hold what looks like one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,7 +95,7 @@ class ObjectWrites:
         """Read, looked through, and masked where policy wants that. Raises Refused; the caller closes it. `again`: it
         came before, was masked then, and waited: a field that is masked is not masked twice."""
         intake = snapshot.intake(bucket.name, key)
-        kind = _media_type(content_type, key)
+        kind = media_type_of(content_type, key)
         if not intake.takes(kind):
             raise UnsupportedMediaType(
                 f"This key takes {', '.join(intake.types)}: send one of them, or choose another key.",
@@ -338,17 +330,3 @@ async def _pieces(spool: Spool) -> AsyncIterator[bytes]:
     for piece in spool.pieces():
         for start in range(0, len(piece), CHUNK_BYTES):
             yield piece[start : start + CHUNK_BYTES]
-
-
-def _media_type(text: str | None, key: ObjectKey) -> str:
-    """What the content says it is; where it says nothing, what the ending of its key stands for."""
-    kind = (text or DEFAULT_TYPE).strip()
-    if not is_media_type(kind):
-        raise InvalidRequest(
-            "The content type must be a media type such as text/csv.",
-            errors=(FieldError(pointer="/content_type", detail="must be a media type"),),
-        )
-    if essence_of(kind) not in _UNSAID:
-        return _CASELESS.sub(lambda found: found[1] or found[0].lower(), kind)
-    form = format_of(key, None, None)
-    return DEFAULT_TYPE if form is None else form.content_type
