@@ -76,6 +76,8 @@ def expected(mask: Mask, value: Any) -> Any:
 def _bucket(value: float, size: int) -> float | None:
     if isinstance(value, int):
         return value // size * size if value >= size - 2**63 else None
+    if -1 < value < 0:
+        return -float(size)  # also where the quotient underflows to zero
     return float(math.floor(value / size) * size) if abs(value) < 2**53 else None
 
 
