@@ -14,7 +14,7 @@ from app.objects.arrow_columns import Columns
 from app.objects.arrow_plain import copied
 from app.objects.arrow_sizes import size_of
 from app.objects.column_names import ColumnViews
-from app.objects.columnar_groups import RowGroups
+from app.objects.columnar_groups import RowGroups, leaf_count
 from app.objects.formats import ContentFormat, FormatKind
 from app.objects.plan import RenderLimits, RenderPlan
 from app.objects.refusal import ContentFault, ContentRefused
@@ -133,7 +133,7 @@ def _parquet(raw: BinaryIO, limits: RenderLimits) -> _Content:
     )
     metadata = file.metadata
     schema = file.schema_arrow
-    leaves = [_leaves(field.type) for field in schema]
+    leaves = [leaf_count(field.type) for field in schema]
     if sum(leaves) != metadata.num_columns:
         raise pa.ArrowInvalid("columns disagree")
     _check_columns(metadata.num_columns, limits)
@@ -160,20 +160,12 @@ def _parquet(raw: BinaryIO, limits: RenderLimits) -> _Content:
     return _Content(schema=schema, batches=batches)
 
 
-def _leaves(kind: pa.DataType) -> int:
-    return sum(_leaves(field.type) for field in _children(kind)) or 1
-
-
-def _children(kind: pa.DataType) -> list[pa.Field]:
-    return [kind.field(at) for at in range(kind.num_fields)] if pa.types.is_nested(kind) else []
-
-
 def _arrow(raw: BinaryIO, limits: RenderLimits) -> _Content:
     is_file = raw.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC
     raw.seek(0)
     options = pa.ipc.IpcReadOptions(use_threads=False)
     reader = pa.ipc.open_file(raw, options=options) if is_file else pa.ipc.open_stream(raw, options=options)
-    _check_columns(sum(_leaves(field.type) for field in reader.schema), limits)
+    _check_columns(sum(leaf_count(field.type) for field in reader.schema), limits)
 
     def batches(at: list[int], pace: _Pace) -> Iterator[pa.RecordBatch]:
         for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:

@@ -18,7 +18,7 @@ class RowGroups:
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
-        cells = max(sum(_leaves(field.type) for field in schema), 1)
+        cells = max(sum(leaf_count(field.type) for field in schema), 1)
         self._most_rows = max(min(MOST_ROWS, _MOST_CELLS // cells), _LEAST_ROWS)
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
@@ -64,5 +64,7 @@ def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.concat_arrays(pieces) for pieces in columns], schema=schema)
 
 
-def _leaves(kind: pa.DataType) -> int:
-    return sum(_leaves(kind.field(at).type) for at in range(kind.num_fields)) or 1
+def leaf_count(kind: pa.DataType) -> int:
+    """How many columns of plain values a column of this type is made of."""
+    children = [kind.field(at) for at in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+    return sum(leaf_count(child.type) for child in children) or 1
